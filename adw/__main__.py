@@ -1,0 +1,5 @@
+"""`python -m adw` is `adw`."""
+
+from adw.cli.main import main
+
+main()

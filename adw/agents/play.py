@@ -1,0 +1,51 @@
+"""Plays one part of a script in the current directory: what `ScriptedAgent` runs. The standard library alone.
+
+    {"ISSUE": {"build": [{"seconds": 2, "say": "…", "edits": [EDIT…], "exit": 0, "hang": false}, …], "plan": […], …}, "*": {…}}
+
+The part is found by ADW_ISSUE (else `*`), ADW_PHASE and ADW_TRY (the last one stands for all that follow).
+EDIT is {"path", "write": text} | {"path", "append": text} | {"path", "find": text, "replace": text} | {"path", "delete": true}.
+Exits 1 if an edit does not fit what is there.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def apply(edit: dict[str, Any]) -> str:
+    """Do one edit; returns why it does not fit, or nothing."""
+    path = Path(edit["path"])
+    if edit.get("delete"):
+        path.unlink()
+        return ""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    if "find" in edit and edit["find"] not in before:
+        return f"{path}: there is no {edit['find']!r} to replace"
+    after = edit.get("write") or (before + edit["append"] if "append" in edit else before.replace(edit.get("find", ""), edit.get("replace", ""), 1))
+    path.write_text(after, encoding="utf-8")
+    return ""
+
+
+def main() -> int:
+    """Say, wait, edit."""
+    script = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    phase, number = os.environ["ADW_PHASE"], int(os.environ["ADW_TRY"])
+    parts = (script.get(os.environ["ADW_ISSUE"]) or {}).get(phase) or script.get("*", {}).get(phase) or [{}]
+    part = parts[min(number, len(parts)) - 1]
+    print(part.get("say") or f"{phase}: done", flush=True)
+    time.sleep(part.get("seconds", 0))
+    while part.get("hang"):
+        time.sleep(3600)
+    for edit in part.get("edits", []):
+        if reason := apply(edit):
+            print(reason, flush=True)
+            return 1
+    return int(part.get("exit", 0))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""The agent whose edits are data: for the demo, for tests and for benchmarks. `adw/agents/play.py` is the program it runs."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from adw.config import AgentConfig
+from adw.errors import Misuse
+from adw.model import digest
+
+PLAYER = Path(__file__).with_name("play.py")
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedAgent:
+    """Plays a script (JSON): what to say, what to edit and how long to take, for each issue, phase and try."""
+
+    script: Path
+    text: str
+
+    @classmethod
+    def of(cls, config: AgentConfig, repository: Path) -> Self:
+        """Misuse if there is no script."""
+        script = (repository / config.script).absolute()
+        if not config.script or not script.is_file():
+            msg = f"the scripted agent needs a script, and there is no file {script}: set agent.script in adw.toml"
+            raise Misuse(msg)
+        return cls(script, script.read_text(encoding="utf-8"))
+
+    @property
+    def identity(self) -> str:
+        """The script's text."""
+        return digest("scripted", self.text)
+
+    def argv(self, prompt: Path) -> list[str]:  # noqa: ARG002 - the script knows its edits; the issue is in the environment
+        """The player, with this script."""
+        return [sys.executable, "-I", "-S", str(PLAYER), str(self.script)]

@@ -1,0 +1,124 @@
+"""`adw run`, `adw resume` and `adw cancel`."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from adw import clean, graph, guard, proc
+from adw.agents import find_agent
+from adw.agents.command import missing_program
+from adw.cli.main import print_json
+from adw.cli.supervise import new_run, supervise
+from adw.config import Config, override, parse
+from adw.errors import Misuse
+from adw.home import writable_home
+from adw.issues import markdown
+from adw.journal import Journal
+from adw.mirror import Hub, find_hub
+from adw.model import Issue
+
+
+def deliver(names: Sequence[str], repo: Path, branch: str, given: dict[str, Any], *, as_json: bool) -> int:
+    """Check all that can be checked before anything is started, then run."""
+    hub = find_hub(repo, branch)
+    issues = markdown.read_all(names)
+    check(hub, issues, given)
+    delivery = {"repository": str(repo.absolute()), "issues": [asdict(issue) for issue in issues], "branch": hub.branch, **given}
+    return report(new_run(hub, delivery), as_json=as_json)
+
+
+def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
+    """Misuse or DiskFull if the run could not come to a good end, as far as that shows before it begins."""
+    text = hub.config_text()
+    config = parse(text, "adw.toml") if text else Config()
+    config = override(
+        config,
+        pool__size=given["agents"],
+        agent__name=given["agent"],
+        agent__command=given["agent_command"],
+        test__command=given["test_command"],
+        tries=given["tries"],
+    )
+    if not config.test.command.strip():
+        msg = "no test command: set test.command in adw.toml (`adw init` writes one), or give --test-command 'python -m pytest -q'"
+        raise Misuse(msg)
+    if missing := missing_program(config.test.command, hub.path):
+        msg = f"the test command's program {missing!r} is not installed: install it, or change test.command in adw.toml (or --test-command)"
+        raise Misuse(msg)
+    find_agent(config.agent, hub.path)
+    graph.in_order(issues, frozenset(hub.git.trailers(hub.ref)))
+    guard.check_disk(writable_home(), config.pool.disk_floor)
+
+
+def report(journal: Journal, *, as_json: bool) -> int:
+    """Run what a folder asks for; with JSON, tell on standard output only how it ended."""
+    console = Console(stderr=as_json)
+    status = supervise(journal, console)
+    if as_json:
+        print_json(outcome(journal))
+    return status
+
+
+def outcome(journal: Journal) -> dict[str, Any]:
+    """A run for scripts."""
+    progress = journal.progress()
+    rows = {name: {"title": row.title, "state": row.state, "sha": row.sha, "reason": row.reason, "tries": row.tries} for name, row in progress.rows.items()}
+    return {
+        "run": journal.folder.name,
+        "state": progress.state or ("running" if clean.lives(journal) else "crashed"),
+        "folder": str(journal.folder),
+        "ui": progress.ui,
+        "seconds": round(progress.last - progress.started, 3),
+        "work_seconds": round(progress.work, 3),
+        "phases_run": progress.ran,
+        "phases_cached": progress.cached,
+        "issues": rows,
+    }
+
+
+def chosen(run: str, repo: Path) -> tuple[Hub, Journal]:
+    """The run of that name, or the last one; Misuse if there is none."""
+    hub = find_hub(repo, _any_branch(repo))
+    runs = clean.journals(hub.place)
+    for journal in runs:
+        if run in {"", journal.folder.name}:
+            return hub, journal
+    msg = f"{repo.absolute()} has no run {run!r}: `adw status` lists them" if runs else f"{repo.absolute()} has no runs yet: `adw run ISSUE.md` starts one"
+    raise Misuse(msg)
+
+
+def _any_branch(repo: Path) -> str:
+    """Whatever branch there is: what only looks at runs needs none in particular."""
+    from adw.git import Git, locate  # noqa: PLC0415
+
+    found = locate(repo.absolute())
+    return found.head or next((ref.removeprefix("refs/heads/") for ref in Git(found.directory).refs("refs/heads")), "")
+
+
+def resume(run: str, repo: Path, *, as_json: bool) -> int:
+    """Ask for the same once more: what is done is found done."""
+    _, journal = chosen(run, repo)
+    if clean.lives(journal):
+        msg = f"run {journal.folder.name} is under way: `adw status` shows it, `adw cancel` ends it"
+        raise Misuse(msg)
+    return report(journal, as_json=as_json)
+
+
+def cancel(run: str, repo: Path) -> None:
+    """End a run as Ctrl-C does where it was started."""
+    _, journal = chosen(run, repo)
+    progress = journal.progress()
+    if not clean.lives(journal):
+        msg = f"run {journal.folder.name} is not under way"
+        raise Misuse(msg)
+    os.kill(progress.pid, signal.SIGTERM)
+    while proc.alive(progress.pid, progress.birth):
+        time.sleep(0.05)
+    sys.stdout.write(f"ended run {journal.folder.name}; `adw resume {journal.folder.name}` goes on with it\n")

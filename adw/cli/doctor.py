@@ -1,0 +1,122 @@
+"""`adw doctor`: what adw needs, each with its mend."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from adw import clean, guard, server
+from adw.agents import find_agent
+from adw.agents.command import missing_program
+from adw.cli.main import print_json
+from adw.config import Config, parse
+from adw.errors import AdwError
+from adw.git import git_version
+from adw.home import home, writable_home
+from adw.mirror import Hub, find_hub
+
+OLDEST_GIT = (2, 38)  # the first with `merge-tree --write-tree`
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was checked."""
+
+    what: str
+    good: bool
+    detail: str
+
+
+def doctor(repo: Path, *, as_json: bool) -> int:
+    """Print what is well and what is not; exit status 1 if something is not."""
+    findings = list(examine(repo))
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        console = Console()
+        for finding in findings:
+            mark = ("✓ ", "green") if finding.good else ("✗ ", "red")
+            console.print(Text.assemble(mark, (f"{finding.what}: ", "bold"), finding.detail), soft_wrap=True)
+    return 0 if all(finding.good for finding in findings) else 1
+
+
+def examine(repo: Path) -> Iterator[Finding]:
+    """Check one thing after the other; what cannot be checked without another is left out."""
+    yield attempt("git", _git)
+    yield attempt("adw's folder", lambda: str(writable_home()))
+    yield attempt("disk", lambda: _disk(Config().pool.disk_floor))
+    yield attempt("Prefect server", _server)
+    yield (found := attempt("repository", lambda: f"{repo.absolute()}, branch {find_hub(repo).branch}"))
+    if not found.good:
+        return
+    hub = find_hub(repo)
+    yield (
+        read := attempt(
+            "configuration",
+            lambda: "adw.toml is well" if hub.config_text() and _config(hub) else "no adw.toml: `adw init` writes one, or give flags to `adw run`",
+        )
+    )
+    if not read.good:
+        return
+    config = _config(hub)
+    yield attempt("test command", lambda: _test(config, hub))
+    yield attempt("agent", lambda: f"{config.agent.name}: {type(find_agent(config.agent, hub.path)).__name__} is ready")
+    slots = guard.slots(config.pool)
+    yield Finding("memory", good=True, detail=f"enough for {slots} of {config.pool.size} slots at {config.pool.memory_gb:g} GB each")
+    dead = clean.dead(hub.place)
+    yield Finding(
+        "runs", not dead, f"{len(dead)} were killed and not resumed: `adw resume` goes on with the last one" if dead else "none is left over from a crash"
+    )
+    stale = [path for path in hub.git.directory.glob("**/*.lock") if "refs" in path.parts or path.parent == hub.git.directory]
+    yield Finding(
+        "locks",
+        not stale,
+        f"git's lock files are held in {hub.path}: if no git command runs there, remove {', '.join(map(str, stale))}" if stale else "no git lock is held",
+    )
+
+
+def attempt(what: str, check: Callable[[], str]) -> Finding:
+    """The check's word, or the reason why it failed."""
+    try:
+        return Finding(what, good=True, detail=check())
+    except AdwError as no:
+        return Finding(what, good=False, detail=str(no))
+
+
+def _git() -> str:
+    found = git_version()
+    numbers = tuple(int(n) for n in re.findall(r"\d+", found)[:2])
+    if numbers < OLDEST_GIT:
+        msg = f"{found} is too old: adw needs {'.'.join(map(str, OLDEST_GIT))} or newer"
+        raise AdwError(msg)
+    return found
+
+
+def _disk(floor: float) -> str:
+    guard.check_disk(home(), floor)
+    return f"{guard.free_percent(home()):.0f} % is free"
+
+
+def _server() -> str:
+    if api := server.users_own():
+        server.check_version(api)
+        return f"yours, {api}"
+    return "adw's own, running" if server.kept() else "adw's own, started when it is needed"
+
+
+def _config(hub: Hub) -> Config:
+    text = hub.config_text()
+    return parse(text, "adw.toml") if text else Config()
+
+
+def _test(config: Config, hub: Hub) -> str:
+    if not config.test.command:
+        msg = "none is set: set test.command in adw.toml, or give --test-command"
+        raise AdwError(msg)
+    if missing := missing_program(config.test.command, hub.path):
+        msg = f"its program {missing!r} is not installed: install it, or change test.command in adw.toml"
+        raise AdwError(msg)
+    return config.test.command

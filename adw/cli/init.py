@@ -1,0 +1,103 @@
+"""`adw init`: an adw.toml with what is found in the repository."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tomlkit
+from pydantic import BaseModel
+
+from adw import config
+from adw.config import AgentConfig, ChecksConfig, Config, PoolConfig
+from adw.errors import Misuse
+from adw.git import Git, locate
+
+TESTS = (  # what is there, and how such projects are usually tested; the first that fits
+    ("uv.lock", "uv run pytest -q"),
+    ("pyproject.toml", "python -m pytest -q"),
+    ("setup.py", "python -m pytest -q"),
+    ("tox.ini", "python -m pytest -q"),
+    ("package.json", "npm test"),
+    ("Cargo.toml", "cargo test"),
+    ("go.mod", "go test ./..."),
+    ("pom.xml", "mvn -q test"),
+    ("Makefile", "make test"),
+)
+SETUPS = (  # a lock file, and what installs what it locks
+    ("uv.lock", "uv sync"),
+    ("package-lock.json", "npm ci"),
+    ("pnpm-lock.yaml", "pnpm install --frozen-lockfile"),
+    ("yarn.lock", "yarn install --frozen-lockfile"),
+)
+DOCS = ("docs", "doc", "README*", "CHANGELOG*", "CHANGES*")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a repository shows of itself."""
+
+    test: str
+    setup: str
+    setup_files: list[str]
+    docs: list[str]
+
+
+def look(folder: Path) -> Found:
+    """Find the test command, the lock file and the documentation."""
+    test = next((command for name, command in TESTS if (folder / name).exists()), "")
+    lock, setup = next(((name, command) for name, command in SETUPS if (folder / name).exists()), ("", ""))
+    docs = [pattern for pattern in DOCS if any(folder.glob(pattern))]
+    return Found(test, setup, [lock] if lock else [], docs or list(Config().docs))
+
+
+def init(repo: Path) -> None:
+    """Write adw.toml and its schema; Misuse if there is one already."""
+    found = locate(repo.absolute())
+    if found.checkout is None:
+        msg = f"{repo.absolute()} is a bare repository: run `adw init` in a checkout of it and commit adw.toml"
+        raise Misuse(msg)
+    path = found.checkout / config.FILE
+    if path.exists():
+        msg = f"there is an {path} already: edit it, or remove it first"
+        raise Misuse(msg)
+    branch = found.head or "main"
+    path.write_text(text(look(found.checkout), branch), encoding="utf-8")
+    (found.checkout / config.SCHEMA_FILE).write_text(json.dumps(config.schema(), indent=1) + "\n", encoding="utf-8")
+    first = Git(found.directory).find(f"refs/heads/{branch}") is not None
+    sys.stdout.write(
+        f"wrote {path}, and {config.SCHEMA_FILE} for editors: set agent.command, then {'' if first else 'make a first commit and '}`adw run ISSUE.md`\n"
+    )
+
+
+def text(found: Found, branch: str) -> str:
+    """The file: what was found, and every other setting as a comment with its default."""
+    document = tomlkit.document()
+    document.add(tomlkit.comment(f":schema ./{config.SCHEMA_FILE}"))
+    document.add(tomlkit.comment("How adw works on this repository. A setting behind a # has the default that it shows."))
+    _fill(document, Config, {"branch": branch, "docs": found.docs}, skip={"test", "agent", "pool"})
+    for name, model, known in (
+        ("test", ChecksConfig, {"command": found.test}),
+        ("agent", AgentConfig, {"name": "command", "command": ""}),
+        ("pool", PoolConfig, {"setup": found.setup, "setup_files": found.setup_files} if found.setup else {}),
+    ):
+        table = tomlkit.table()
+        _fill(table, model, known, skip=set())
+        document.add(tomlkit.nl())
+        document.add(name, table)
+    return tomlkit.dumps(document).replace("# :schema", "#:schema", 1)
+
+
+def _fill(into: "tomlkit.TOMLDocument | tomlkit.items.Table", model: type[BaseModel], known: dict[str, object], skip: set[str]) -> None:
+    for name, field in model.model_fields.items():
+        if name in skip:
+            continue
+        into.add(tomlkit.comment(str(field.description)))
+        if name in known:
+            into.add(name, known[name])
+        elif name == "secrets":
+            into.add(tomlkit.comment('secrets = { ANTHROPIC_API_KEY = "anthropic-api-key" }'))
+        else:
+            default = field.get_default(call_default_factory=True)
+            value = tomlkit.item(list(default) if isinstance(default, tuple) else default)
+            into.add(tomlkit.comment(f"{name} = {value.as_string()}"))

@@ -1,0 +1,77 @@
+"""`adw status`, `adw show` and `adw clean`: what there is, and what may go."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
+
+from adw import clean as cleaning
+from adw import report, server
+from adw.cli.deliver import chosen, outcome
+from adw.cli.main import print_json
+from adw.cli.view import STYLES, duration, summary, table
+from adw.config import Config, parse
+from adw.errors import Misuse
+from adw.mirror import find_hub, sync
+from adw.model import Issue, Outcome
+from adw.pool import Pool
+
+
+def status(repo: Path, *, as_json: bool) -> None:
+    """The runs of a repository; the last one in full."""
+    hub, newest = chosen("", repo)
+    runs = cleaning.journals(hub.place)
+    if as_json:
+        print_json([outcome(journal) for journal in runs])
+        return
+    console = Console()
+    listed = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("run", "state", "landed", "took"):
+        listed.add_column(name)
+    for journal in runs[:10]:
+        told = outcome(journal)
+        landed = sum(row["state"] in {"landed", "already landed"} for row in told["issues"].values())
+        listed.add_row(told["run"], told["state"], f"{landed} of {len(told['issues'])}", duration(told["seconds"]))
+    console.print(listed)
+    progress = newest.progress()
+    console.print(f"\n[bold]{newest.folder.name}[/bold]", highlight=False)
+    console.print(table(progress, progress.last))
+    summary(console, progress, max(0.1, progress.last - progress.started))
+    if progress.ui:
+        console.print(f"in the Prefect UI: {progress.ui}", soft_wrap=True)
+
+
+def show(name: str, repo: Path, *, as_json: bool) -> None:
+    """One issue, as the newest run that knows it left it."""
+    hub, _ = chosen("", repo)
+    for journal in cleaning.journals(hub.place):
+        asked = next((one for one in journal.order().get("issues", []) if one["id"] == name), None)
+        if asked is None:
+            continue
+        issue = Issue(**{**asked, "depends_on": tuple(asked["depends_on"])})
+        row = journal.progress().rows.get(name)
+        ended = Outcome(
+            issue=name, title=issue.title, state=(row.state if row else "") or "not ended", sha=row.sha if row else "", reason=row.reason if row else ""
+        )
+        if as_json:
+            print_json({"run": journal.folder.name, **asdict(ended), "results": report.newest_results(hub.mirror, issue.key)})
+        else:
+            console = Console()
+            console.print(f"[{STYLES.get(ended.state, 'dim')}]{ended.state}[/] in run {journal.folder.name}", highlight=False)
+            console.print(Markdown(report.issue_report(hub, issue, ended, journal.folder)))
+        return
+    msg = f"no run of {repo.absolute()} knows an issue {name!r}: `adw status` shows those of the last one"
+    raise Misuse(msg)
+
+
+def clean(repo: Path, days: float, *, stop_server: bool) -> None:
+    """Prune the repository's place on this host, and stop the server if that is asked for."""
+    hub = find_hub(repo)
+    sync(hub)
+    config = parse(text, "adw.toml") if (text := hub.config_text()) else Config()
+    sys.stdout.write(f"{cleaning.prune(hub, Pool(hub, config.pool), days)}\n")
+    if stop_server:
+        sys.stdout.write("stopped adw's Prefect server\n" if server.stop() else "adw's Prefect server was not running\n")

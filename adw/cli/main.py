@@ -1,0 +1,154 @@
+"""The command line."""
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="adw",
+    help="Land finished, tested changes for the issues of a git repository, with many coding agents at work at once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Repo = Annotated[Path, typer.Option("--repo", help="The git repository; by default the one you are in.")]
+Branch = Annotated[str, typer.Option("--branch", help="The branch to land on; by default the one that is checked out.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+HERE = Path()
+
+
+@app.command()
+def run(  # noqa: PLR0913 - what one run may need differently has a flag
+    issues: Annotated[list[str], typer.Argument(help="Markdown files, folders of them, or `-` for standard input.")],
+    repo: Repo = HERE,
+    branch: Branch = "",
+    agents: Annotated[int | None, typer.Option(min=1, max=100, help="How many agents and tests work at once.")] = None,
+    agent: Annotated[str | None, typer.Option(help="The kind of agent: command or scripted.")] = None,
+    agent_command: Annotated[str | None, typer.Option(help="The agent's command line for sh, with {prompt_file} for the prompt.")] = None,
+    test_command: Annotated[str | None, typer.Option(help="The command that must pass before a change lands.")] = None,
+    tries: Annotated[int | None, typer.Option(min=1, max=20, help="How often an issue is built before it is refused.")] = None,
+    *,
+    allow_red_base: Annotated[bool, typer.Option("--allow-red-base", help="Go on even if the tests fail on the branch as it is.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Deliver issues: plan, build, test, review, document and land them."""
+    from adw.cli.deliver import deliver  # noqa: PLC0415
+
+    given = {"agents": agents, "agent": agent, "agent_command": agent_command, "test_command": test_command, "tries": tries, "allow_red_base": allow_red_base}
+    raise typer.Exit(deliver(issues, repo, branch, given, as_json=as_json))
+
+
+@app.command()
+def resume(run: Annotated[str, typer.Argument(help="The run; by default the last one.")] = "", repo: Repo = HERE, *, as_json: AsJson = False) -> None:
+    """Go on with a run that was interrupted or had issues refused."""
+    from adw.cli.deliver import resume as go_on  # noqa: PLC0415
+
+    raise typer.Exit(go_on(run, repo, as_json=as_json))
+
+
+@app.command()
+def status(repo: Repo = HERE, *, as_json: AsJson = False) -> None:
+    """Show the runs of a repository, the last one in full."""
+    from adw.cli.look import status as show_status  # noqa: PLC0415
+
+    show_status(repo, as_json=as_json)
+
+
+@app.command()
+def show(issue: Annotated[str, typer.Argument(help="The issue's id.")], repo: Repo = HERE, *, as_json: AsJson = False) -> None:
+    """Show an issue: its plan, its change, the verdicts, and where the logs are."""
+    from adw.cli.look import show as show_issue  # noqa: PLC0415
+
+    show_issue(issue, repo, as_json=as_json)
+
+
+@app.command()
+def cancel(run: Annotated[str, typer.Argument(help="The run; by default the last one.")] = "", repo: Repo = HERE) -> None:
+    """End a run that is under way; `adw resume` goes on with it."""
+    from adw.cli.deliver import cancel as end  # noqa: PLC0415
+
+    end(run, repo)
+
+
+@app.command()
+def clean(
+    repo: Repo = HERE,
+    days: Annotated[float, typer.Option(min=0, help="Runs that are older than so many days go.")] = 30,
+    *,
+    server: Annotated[bool, typer.Option("--server", help="Also stop adw's own Prefect server.")] = False,
+) -> None:
+    """Remove idle slots, old runs, and adw's refs of issues that landed."""
+    from adw.cli.look import clean as clear  # noqa: PLC0415
+
+    clear(repo, days, stop_server=server)
+
+
+@app.command()
+def init(repo: Repo = HERE) -> None:
+    """Write an adw.toml with what is found in the repository."""
+    from adw.cli.init import init as write  # noqa: PLC0415
+
+    write(repo)
+
+
+@app.command()
+def doctor(repo: Repo = HERE, *, as_json: AsJson = False) -> None:
+    """Check what adw needs, and say how to mend what is missing."""
+    from adw.cli.doctor import doctor as check  # noqa: PLC0415
+
+    raise typer.Exit(check(repo, as_json=as_json))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="The folder to make; by default a new one.")] = HERE,
+    *,
+    again: Annotated[bool, typer.Option("--again", help="Run once more in the same folder: nothing is done twice.")] = False,
+    svg: Annotated[Path | None, typer.Option(help="Also write a picture of the terminal to this file.", hidden=True)] = None,
+) -> None:
+    """Write a small project with five issues, and deliver them with a scripted agent: no key, no account."""
+    from adw.cli.demo import demo as play  # noqa: PLC0415
+
+    raise typer.Exit(play(folder, again=again, svg=svg))
+
+
+def main() -> None:
+    """The entry point: an expected failure is one message; anything else is a bug, and says so."""
+    try:
+        sys.exit(app(standalone_mode=False))  # a `typer.Exit` comes back as its status
+    except Exception as no:  # noqa: BLE001 - the one broad catch, at the edge
+        sys.exit(_failed(no))
+
+
+def _failed(no: Exception) -> int:
+    """Tell a failure on standard error; returns adw's exit status for it."""
+    from adw.errors import AdwError, Misuse  # noqa: PLC0415
+
+    if hasattr(no, "format_message"):  # Typer's and Click's own: wrong use
+        context = getattr(no, "ctx", None)
+        hint = f" (see `{context.command_path} --help`)" if context else ""
+        sys.stderr.write(f"adw: {no.format_message()}{hint}\n")
+        return 2
+    if type(no).__name__ == "Abort":
+        return 130
+    if isinstance(no, AdwError):
+        sys.stderr.write(f"adw: {no}\n")
+        return 2 if isinstance(no, Misuse) else 1
+    traceback.print_exception(no)
+    sys.stderr.write("adw: this is a bug in adw; what was done is kept in git. Please report it with the lines above.\n")
+    return 3
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

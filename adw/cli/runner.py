@@ -1,0 +1,110 @@
+"""The process of one run: what `adw run` starts, watches, ends, and starts again if it dies (`python -m adw.cli.runner FOLDER`).
+
+Exit status: as `adw` itself; 75 if the infrastructure failed, so that the same again may work.
+"""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+import httpx
+from prefect.exceptions import PrefectException
+from sqlalchemy.exc import SQLAlchemyError
+
+from adw import proc
+from adw.config import Config, parse
+from adw.errors import AdwError, Misuse
+from adw.journal import Journal
+from adw.mirror import find_hub
+from adw.model import Outcome
+from adw.pool import Pool
+from deployments.register import register
+from flows.deliver import Delivery, configured, deliver
+from flows.maintain import reconcile
+
+TRY_AGAIN = 75
+INFRASTRUCTURE = (httpx.HTTPError, PrefectException, SQLAlchemyError, ConnectionError, TimeoutError)
+
+
+def main(folder: Path) -> int:
+    """Deliver what the run's folder asks for, and say in its journal how it ended."""
+    signal.signal(signal.SIGTERM, lambda *_: proc.end_all())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is for whoever started us
+    threading.Thread(target=_mind_the_leash, daemon=True).start()
+    journal = Journal(folder)
+    journal.event("process started", pid=os.getpid(), birth=proc.born(os.getpid()))
+    try:
+        status, state, reason = _deliver(journal)
+    except AdwError as no:
+        status, state, reason = (2 if isinstance(no, Misuse) else 1), "failed", str(no)
+    except INFRASTRUCTURE as no:
+        traceback.print_exc()
+        return _interrupted(journal) if proc.stopped() else _again(journal, no)
+    except Exception as no:  # noqa: BLE001 - the edge: this is a bug of adw's
+        traceback.print_exc()
+        status, state, reason = 3, "failed", f"a bug in adw, {type(no).__name__}: {no}"
+    if proc.stopped():
+        return _interrupted(journal)
+    journal.event("run ended", state=state, reason=reason)
+    return status
+
+
+def _deliver(journal: Journal) -> tuple[int, str, str]:
+    delivery = Delivery.model_validate(journal.order())
+    hub = find_hub(Path(delivery.repository), delivery.branch)
+    config = parse(text, "adw.toml") if (text := hub.config_text()) else Config()
+    for line in register(hub, config, delivery.agents or 0):
+        journal.event("note", text=line)
+    if said := reconcile(hub, Pool(hub, configured(hub, delivery).pool)):
+        journal.event("note", text=said)
+    outcomes: list[Outcome] = deliver(delivery, return_state=True).result(raise_on_failure=True)
+    return _judge(outcomes)
+
+
+def _judge(outcomes: list[Outcome]) -> tuple[int, str, str]:
+    """The exit status of a run, how it ended, and why."""
+    crashed = [o for o in outcomes if o.state == "crashed"]
+    if crashed:
+        known = any(o.reason.split(":")[0] in {kind.__name__ for kind in _family()} for o in crashed)
+        return (TRY_AGAIN if known else 3), "failed", crashed[0].reason
+    if stopped := next((o for o in outcomes if o.state == "stopped"), None):
+        return 2, "stopped", stopped.reason
+    if all(outcome.good for outcome in outcomes):
+        return 0, "done", ""
+    return 1, "done", ""
+
+
+def _family() -> set[type]:
+    found, todo = set(), list(INFRASTRUCTURE)
+    while todo:
+        kind = todo.pop()
+        found.add(kind)
+        todo += kind.__subclasses__()
+    return found
+
+
+def _interrupted(journal: Journal) -> int:
+    journal.event("run ended", state="interrupted", reason="")
+    return 130
+
+
+def _again(journal: Journal, no: Exception) -> int:
+    journal.event("note", text=f"the infrastructure failed ({type(no).__name__}: {str(no)[:300]})")
+    return TRY_AGAIN
+
+
+def _mind_the_leash() -> None:
+    """Our standard input is a pipe to whoever started us; when it closes, they are gone, and so is the reason to go on."""
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    status = main(Path(sys.argv[1]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # Prefect's and Dask's threads would take seconds to end; all that matters is written

@@ -1,0 +1,65 @@
+"""What can go wrong, as one family: each level is a decision of whoever catches it.
+
+    AdwError            raised on purpose; its text says what, where and how to mend
+    ├── Misuse          wrong use or configuration: nothing was started (exit 2)
+    ├── Transient       the same call may work later: tasks retry on this and nothing else
+    │   ├── AgentCrashed    killed by a signal: says nothing about the work
+    │   └── GitBusy         a lock was held, or git itself was killed
+    ├── AgentFailed     the agent answered no, or left nothing: counts as a try
+    │   └── AgentCut        it was stopped by adw: it took too long, or too much room
+    ├── Conflict        a change does not merge onto the tip: counts as a try
+    ├── Blocked         the change is good, but something of the user's stands in the way of landing
+    ├── Interrupted     the run was told to end; what was done is kept
+    ├── DiskFull        no lease is given before room is made
+    └── GitFailed       someone must look
+
+Every error hands all its arguments to `Exception`, so that it comes back from a Dask worker as it was.
+"""
+
+
+class AdwError(Exception):
+    """Everything adw raises on purpose."""
+
+
+class Misuse(AdwError):
+    """Wrong use or configuration, found before anything was started."""
+
+
+class Transient(AdwError):
+    """The same call may work later."""
+
+
+class AgentCrashed(Transient):
+    """The agent's process was killed from outside, by the kernel or by a person."""
+
+
+class GitBusy(Transient):
+    """Git could not take a lock, or was killed."""
+
+
+class AgentFailed(AdwError):
+    """The agent did not do what its phase asks; the text is fed back to the next try."""
+
+
+class AgentCut(AgentFailed):
+    """Adw stopped the agent, or a test: a limit was reached. What it had written is pinned."""
+
+
+class Conflict(AdwError):
+    """A change does not merge onto the tip; the text names the files."""
+
+
+class Blocked(AdwError):
+    """A finished change cannot land because of something of the user's."""
+
+
+class Interrupted(AdwError):
+    """The run was told to end."""
+
+
+class DiskFull(AdwError):
+    """Too little room is left for another lease."""
+
+
+class GitFailed(AdwError):
+    """A git command failed in a way that was not foreseen."""

@@ -1,0 +1,293 @@
+"""The one place where adw talks to git, through GitPython.
+
+Every command names its git directory, and for files its work tree and index, so that nothing an agent leaves in a slot (a
+removed or replaced `.git`, configuration, hooks) decides what adw does. Hooks are off.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import git as gitpython
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from adw.errors import Conflict, GitBusy, GitFailed, Misuse
+from adw.model import Change
+from adw.proc import PIPE
+
+SAFE = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.quotePath=false",
+    "core.filesRefLockTimeout=5000",
+    "core.packedRefsTimeout=5000",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "advice.detachedHead=false",
+    "log.showSignature=false",
+)
+TRAILER = "Adw-Issue"
+NULL = "0" * 40
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
+for _name in [
+    n for n in os.environ if n.startswith("GIT_") and n not in {"GIT_SSH_COMMAND", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CEILING_DIRECTORIES"}
+]:
+    del os.environ[_name]  # adw may be started from a hook, which says where *its* repository is
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """A git directory, with the work tree and index to use where a command needs them."""
+
+    directory: Path
+    work_tree: Path | None = None
+    index: Path | None = None
+
+    def _command(self, args: Sequence[str]) -> list[str]:
+        tree = [f"--work-tree={self.work_tree}"] if self.work_tree else []
+        return ["git", f"--git-dir={self.directory}", *tree, *(word for setting in SAFE for word in ("-c", setting)), *args]
+
+    def call(self, *args: str, given: str | None = None, env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+        """Run a git command; returns its exit status, output and errors. GitBusy if it was killed or met a lock."""
+        environment = {**(env or {}), **({"GIT_INDEX_FILE": str(self.index)} if self.index else {})}
+        with tempfile.TemporaryFile() as stdin:
+            stdin.write((given or "").encode())
+            stdin.seek(0)
+            status, out, err = gitpython.Git(str(self.work_tree or self.directory)).execute(
+                self._command(args),
+                istream=stdin,
+                env=environment,
+                with_extended_output=True,
+                with_exceptions=False,
+                strip_newline_in_stdout=False,
+                stdout_as_string=False,
+            )
+        text, errors = cast("bytes", out).decode(errors="replace"), str(err)
+        if status < 0 or (status and re.search(r"Unable to create '.*\.lock'|cannot lock ref .* File exists", errors)):
+            msg = f"git {args[0]} in {self.directory} {'was killed' if status < 0 else 'met a lock'}: {errors.strip()}"
+            raise GitBusy(msg)
+        return status, text, errors
+
+    def run(self, *args: str, given: str | None = None, env: Mapping[str, str] | None = None) -> str:
+        """The output of a git command, without the last line break; GitFailed with its errors if it fails."""
+        for attempt in Retrying(retry=retry_if_exception_type(GitBusy), stop=stop_after_attempt(4), wait=wait_random_exponential(0.05, 1), reraise=True):
+            with attempt:
+                status, out, err = self.call(*args, given=given, env=env)
+        if status:
+            msg = f"git {' '.join(args[:3])} in {self.directory} failed ({status}): {err.strip()}"
+            raise GitFailed(msg)
+        return out.removesuffix("\n")
+
+    def find(self, revision: str) -> str | None:
+        """The SHA of what a revision names, or None."""
+        status, out, _ = self.call("rev-parse", "--verify", "--quiet", "--end-of-options", revision)
+        return out.strip() if status == 0 else None
+
+    def has(self, commit: str) -> bool:
+        """Whether a commit with its tree is there."""
+        return self.call("cat-file", "-e", f"{commit}^{{tree}}")[0] == 0
+
+    def tree_of(self, commit: str) -> str:
+        """The tree of a commit."""
+        return self.run("rev-parse", f"{commit}^{{tree}}")
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        """Whether everything in one commit is in the other."""
+        return self.call("merge-base", "--is-ancestor", old, new)[0] == 0
+
+    def refs(self, *patterns: str) -> dict[str, str]:
+        """The refs that match any of the patterns, with what they point at."""
+        out = self.run("for-each-ref", "--format=%(refname) %(objectname)", *patterns)
+        return dict(line.split(" ", 1) for line in out.splitlines())
+
+    def point(self, ref: str, sha: str) -> None:
+        """Make a ref point at a commit."""
+        self.run("update-ref", ref, sha)
+
+    def forget(self, refs: Sequence[str]) -> None:
+        """Delete refs, all or none."""
+        self.run("update-ref", "--stdin", given="".join(f"delete {ref}\n" for ref in refs))
+
+    def fetch(self, source: Path, *refspecs: str) -> None:
+        """Bring refs and what they hold from another local repository."""
+        self.run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--no-auto-maintenance", str(source), *refspecs)
+
+    def commit(self, tree: str, parents: Sequence[str], message: str, identity: Mapping[str, str]) -> str:
+        """Make a commit; the same arguments give the same SHA."""
+        return self.run("commit-tree", tree, *(word for parent in parents for word in ("-p", parent)), "-F", "-", given=message, env=identity)
+
+    def message(self, commit: str) -> str:
+        """A commit's whole message."""
+        return self.run("log", "-1", "--format=%B", "--encoding=UTF-8", commit).rstrip("\n")
+
+    def identity(self, commit: str) -> dict[str, str]:
+        """Author, committer and dates of a commit, as the environment that makes another commit by them."""
+        names = [f"GIT_{role}_{field}" for role in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL", "DATE")]
+        values = self.run("log", "-1", "--date=raw", "--format=%an%n%ae%n%ad%n%cn%n%ce%n%cd", commit).split("\n")
+        return dict(zip(names, values, strict=True))
+
+    def merge(self, onto: str, change: str) -> str:
+        """The tree of a change merged onto a commit; Conflict names the files."""
+        status, out, err = self.call("merge-tree", "--write-tree", "--name-only", onto, change)
+        if status == 0:
+            return out.split("\n", 1)[0]
+        if status == 1:
+            tree_and_files, _, messages = out.partition("\n\n")
+            files = sorted(set(tree_and_files.splitlines()[1:]))
+            msg = f"the change does not merge onto {onto[:10]}: conflict in {', '.join(files)}\n{messages.strip()}"
+            raise Conflict(msg)
+        msg = f"git merge-tree of {change} onto {onto} failed ({status}): {err.strip()}"
+        raise GitFailed(msg)
+
+    def trailers(self, tip: str) -> dict[str, str]:
+        """What landed on a branch: the id of each issue, with its newest commit."""
+        out = self.run("log", "--extended-regexp", f"--grep=^{TRAILER}: ", "--format=%H%x01%(trailers:key=" + TRAILER + ",valueonly,separator=%x01)%x00", tip)
+        landed: dict[str, str] = {}
+        for record in out.split("\0"):
+            sha, *ids = record.strip("\n").split("\1")
+            for name in ids:
+                landed.setdefault(name, sha)
+        return landed
+
+    def check_out(self, commit: str, keep: Sequence[str]) -> None:
+        """Make the work tree exactly a commit, by force, whatever is there; ignored and untracked files go, but for `keep`."""
+        self.run("read-tree", "--reset", "-u", commit)
+        self.run("clean", "-ffdxq", *(word for pattern in keep for word in ("-e", pattern)))
+
+    def snapshot(self) -> str:
+        """The tree of the work tree as it is, ignored files aside."""
+        self.run("add", "--all", ".")
+        return self.run("write-tree")
+
+    def without(self, tree: str, patterns: Sequence[str]) -> str:
+        """A tree without the paths that match."""
+        with tempfile.TemporaryDirectory() as folder:
+            scratch = Git(self.directory, index=Path(folder, "index"))
+            scratch.run("read-tree", tree)
+            scratch.run("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "--", *(f":(top,glob){p}" for p in spread(patterns)))
+            return scratch.run("write-tree")
+
+    def touched(self, old: str, new: str, patterns: Sequence[str] = ()) -> list[str]:
+        """The paths that differ between two trees, outside the patterns."""
+        outside = ["--", ".", *(f":(top,glob,exclude){p}" for p in spread(patterns))] if patterns else []
+        return [path for path in self.run("diff-tree", "-r", "-z", "--no-renames", "--name-only", old, new, *outside).split("\0") if path]
+
+    def diff(self, old: str, new: str) -> str:
+        """The difference of two commits or trees, as text."""
+        return self.run("diff", "--no-color", "--no-ext-diff", "--no-textconv", old, new)
+
+
+def spread(patterns: Sequence[str]) -> list[str]:
+    """Patterns for git's `glob`: a folder's name stands for all that is in it."""
+    return [shape for p in patterns for shape in (p.rstrip("/"), p.rstrip("/") + "/**")]
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """What a path in a repository says of it."""
+
+    directory: Path  # the git directory that all its work trees share
+    checkout: Path | None  # the work tree that the path is in; None in a bare repository
+    head: str  # the branch checked out there; empty if detached
+    shallow: bool
+
+
+def locate(path: Path) -> Located:
+    """The repository that a path is in; Misuse if there is none."""
+    if not path.is_dir():
+        msg = f"there is no folder {path}: name a git repository with --repo"
+        raise Misuse(msg)
+
+    def ask(*args: str) -> tuple[int, str, str]:
+        words = ["git", "-C", str(path), *args]
+        status, out, err = gitpython.Git(str(path)).execute(words, with_extended_output=True, with_exceptions=False)
+        return int(status), str(out), str(err)
+
+    status, directory, err = ask("rev-parse", "--path-format=absolute", "--git-common-dir")
+    if status:
+        known = "not a git repository" in err
+        msg = f"{path} is not in a git repository: run `git init` there, or name one with --repo" if known else f"git cannot read {path}: {err.strip()}"
+        raise Misuse(msg)
+    bare, shallow = ask("rev-parse", "--is-bare-repository", "--is-shallow-repository")[1].split()
+    checkout = None if bare == "true" else Path(ask("rev-parse", "--path-format=absolute", "--show-toplevel")[1] or path)
+    return Located(Path(directory), checkout, ask("symbolic-ref", "--short", "--quiet", "HEAD")[1], shallow == "true")
+
+
+def checkouts(hub: Git) -> dict[str, Path]:
+    """The branches that are checked out somewhere in a repository, each with its work tree."""
+    found: dict[str, Path] = {}
+    where: Path | None = None
+    for field in hub.run("worktree", "list", "--porcelain", "-z").split("\0"):
+        word, _, value = field.partition(" ")
+        if word == "worktree":
+            where = Path(value)
+        elif word == "branch" and where:
+            found[value] = where
+    return found
+
+
+class Prepared:
+    """A ref transaction that has taken its locks and compared the old values, and waits for `commit` or `abort`.
+
+    Between the two nobody else can move the refs; if adw dies, git sees the end of its input and gives the locks back.
+    """
+
+    def __init__(self, hub: Git, updates: Sequence[tuple[str, str, str]], reason: str) -> None:
+        command = hub._command(["update-ref", "-m", reason, "--stdin", "-z"])  # noqa: SLF001 - one class in two parts
+        self._process: Any = gitpython.Git(str(hub.directory)).execute(command, istream=PIPE, as_process=True)
+        lines = "".join(f"update {ref}\0{new}\0{old}\0" for ref, new, old in updates)
+        self._say(f"start\0{lines}prepare\0")
+        self.ready = self._heard("start: ok") and self._heard("prepare: ok")
+
+    def _say(self, text: str) -> None:
+        try:
+            self._process.stdin.write(text.encode())
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it refused already: what it says is read next
+
+    def _heard(self, answer: str) -> bool:
+        return bool(self._process.stdout.readline().decode().strip() == answer)
+
+    def commit(self) -> bool:
+        """Move the refs; whether it was done."""
+        self._say("commit\0")
+        done = self._heard("commit: ok")
+        self._end()
+        return done
+
+    def abort(self) -> str:
+        """Give the locks back, the refs as they were; returns what git said against it."""
+        self._say("abort\0")
+        return self._end()
+
+    def _end(self) -> str:
+        process = self._process.proc
+        _, errors = process.communicate()
+        return str(errors.decode(errors="replace").strip())
+
+
+def author(hub: Git) -> dict[str, str]:
+    """Who commits: the user of the hub, or adw where git knows none. Without dates: git takes the time of the commit."""
+    name, mail = (hub.call("config", "--get", key)[1].strip() for key in ("user.name", "user.email"))
+    return {f"GIT_{role}_{k}": v for role in ("AUTHOR", "COMMITTER") for k, v in (("NAME", name or "adw"), ("EMAIL", mail or "adw@localhost"))}
+
+
+def change_of(git: Git, sha: str) -> Change:
+    """The change that a commit is; its parent is the commit it was built on."""
+    base = git.run("rev-parse", f"{sha}^")
+    return Change(sha=sha, tree=git.tree_of(sha), base=base, base_tree=git.tree_of(base))
+
+
+def git_version() -> str:
+    """What git says of its version; GitFailed if it is not installed."""
+    try:
+        return str(gitpython.Git().execute(["git", "--version"]))
+    except gitpython.GitCommandNotFound as no:
+        msg = "git is not installed: install it"
+        raise GitFailed(msg) from no

@@ -1,0 +1,49 @@
+"""What the machine can bear: memory for so many agents, room on the disk."""
+
+import os
+from pathlib import Path
+
+import psutil
+
+from adw.config import PoolConfig
+from adw.errors import DiskFull
+
+GB = 1024**3
+SAFETY = 0.8  # of the free memory is lent
+
+
+def slots(pool: PoolConfig) -> int:
+    """How many slots the pool may lend with the memory that is free now: at least one."""
+    if not pool.memory_gb:
+        return pool.size
+    return max(1, min(pool.size, int(psutil.virtual_memory().available / GB / pool.memory_gb * SAFETY)))
+
+
+def free_percent(path: Path) -> float:
+    """The share of the disk at a path that is free."""
+    usage = psutil.disk_usage(str(path))
+    return 100.0 - usage.percent
+
+
+def check_disk(path: Path, floor: float) -> None:
+    """DiskFull if less than `floor` percent of the disk is free."""
+    free = free_percent(path)
+    if free < floor:
+        msg = f"only {free:.1f} % of the disk at {path} is free, and {floor:g} % must stay so: run `adw clean`, free some room, or lower pool.disk_floor in adw.toml"
+        raise DiskFull(msg)
+
+
+def size(folder: Path) -> int:
+    """Bytes of the files below a folder; what vanishes meanwhile does not count."""
+    total, todo = 0, [folder]
+    while todo:
+        try:
+            with os.scandir(todo.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(Path(entry.path))
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+        except OSError:
+            continue
+    return total

@@ -1,0 +1,68 @@
+"""Where adw keeps things on this host: one folder, `ADW_HOME`, by default the platform's state folder."""
+
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from adw.errors import Misuse
+from adw.model import digest
+
+
+def home() -> Path:
+    """The state folder."""
+    return Path(os.environ.get("ADW_HOME") or platformdirs.user_state_path("adw")).expanduser().absolute()
+
+
+def writable_home() -> Path:
+    """The state folder, made if it is not there; Misuse if it cannot be written."""
+    path = home()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as no:
+        msg = f"cannot write to adw's folder {path} ({no.strerror}): make it writable, or set ADW_HOME to another folder"
+        raise Misuse(msg) from no
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The folders of one repository on this host."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, hub: Path) -> "Place":
+        """The place of a hub, named so that a person finds it: the hub's name and a hash of its whole path."""
+        name = hub.parent.name if hub.name == ".git" else hub.name.removesuffix(".git")
+        readable = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40] or "repository"
+        return cls(home() / "repositories" / f"{readable}-{digest(hub)[:8]}")
+
+    @property
+    def slug(self) -> str:
+        """The repository's name in Prefect: of Blocks and tags."""
+        return self.root.name.lower().replace("_", "-")
+
+    @property
+    def mirror(self) -> Path:
+        """Adw's own bare clone."""
+        return self.root / "mirror.git"
+
+    @property
+    def pool(self) -> Path:
+        """The slots, unless the pool has a base path of its own."""
+        return self.root / "pool"
+
+    @property
+    def runs(self) -> Path:
+        """A folder for each run: journal, logs, report."""
+        return self.root / "runs"
+
+    @property
+    def locks(self) -> Path:
+        """Files that the kernel locks for us: `flock` is dropped when its holder dies."""
+        return self.root / "locks"

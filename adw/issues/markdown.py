@@ -1,0 +1,102 @@
+"""Issues as Markdown: a title, a body, and optional front matter (`id`, `title`, `depends_on`, `priority`)."""
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from adw.errors import Misuse
+from adw.model import Issue, one_line
+
+KNOWN = {"id", "title", "depends_on", "priority"}
+LARGEST = 200_000  # characters: what a prompt bears
+FRONT = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+
+
+def read_all(names: Sequence[str]) -> list[Issue]:
+    """The issues of files, of folders (their `*.md`, by name), and of standard input (`-`); Misuse names what is wrong where."""
+    found: list[Issue] = []
+    for name in names:
+        if name == "-":
+            found.append(parse(sys.stdin.read(), "standard-input", "standard input"))
+            continue
+        path = Path(name)
+        if path.is_dir():
+            files = sorted(path.glob("*.md"))
+            if not files:
+                msg = f"there are no issues (*.md) in the folder {path}"
+                raise Misuse(msg)
+            found += [read(file) for file in files]
+        else:
+            found.append(read(path))
+    return found
+
+
+def read(path: Path) -> Issue:
+    """The issue of a file; its id is by default the file's stem."""
+    try:
+        return parse(path.read_text(encoding="utf-8"), path.stem, str(path))
+    except FileNotFoundError:
+        msg = f"there is no issue file {path}"
+        raise Misuse(msg) from None
+    except (OSError, UnicodeDecodeError) as no:
+        msg = f"cannot read the issue {path}: {no}"
+        raise Misuse(msg) from no
+
+
+def parse(text: str, name: str, where: str) -> Issue:
+    """The issue of a text."""
+    if len(text) > LARGEST:
+        msg = f"{where} is too large for an issue ({len(text):,} characters, {LARGEST:,} at most): shorten it, or name files of the repository instead"
+        raise Misuse(msg)
+    front, body = _front_matter(text, where)
+    heading = re.match(r"\s*#[ \t]+(.+)", body)
+    if heading:
+        body = body[heading.end() :]
+    first = heading.group(1) if heading else next((line for line in body.splitlines() if line.strip()), "")
+    title = one_line(str(front.get("title") or first))
+    if not title:
+        msg = f"{where} is empty: an issue needs a title (its first line, as in `# Add retry`)"
+        raise Misuse(msg)
+    identifier = str(front.get("id", name)).strip()
+    if not identifier or one_line(identifier) != identifier:
+        msg = f"{where}: the id {identifier!r} must be one line of printable characters"
+        raise Misuse(msg)
+    return Issue(id=identifier, title=title, body=body.strip(), depends_on=_depends(front, where), priority=_priority(front, where))
+
+
+def _front_matter(text: str, where: str) -> tuple[dict[str, Any], str]:
+    match = FRONT.match(text.removeprefix("\ufeff"))
+    if not match:
+        return {}, text
+    try:
+        front = yaml.safe_load(match.group(1)) or {}
+    except yaml.YAMLError as no:
+        msg = f"{where}: its front matter is no YAML: {one_line(str(no))}"
+        raise Misuse(msg) from no
+    if not isinstance(front, dict) or (set(map(str, front)) - KNOWN):
+        wrong = ", ".join(sorted(set(map(str, front)) - KNOWN)) if isinstance(front, dict) else "no keys"
+        msg = f"{where}: its front matter has {wrong}; known are {', '.join(sorted(KNOWN))}"
+        raise Misuse(msg)
+    return front, text.removeprefix("\ufeff")[match.end() :]
+
+
+def _depends(front: dict[str, Any], where: str) -> tuple[str, ...]:
+    given = front.get("depends_on") or []
+    if isinstance(given, str | int):
+        given = [given]
+    if not isinstance(given, list) or not all(isinstance(one, str | int) for one in given):
+        msg = f"{where}: `depends_on` must be a list of ids"
+        raise Misuse(msg)
+    return tuple(str(one) for one in given)
+
+
+def _priority(front: dict[str, Any], where: str) -> int:
+    given = front.get("priority", 0)
+    if not isinstance(given, int) or isinstance(given, bool):
+        msg = f"{where}: `priority` must be a whole number (more is sooner)"
+        raise Misuse(msg)
+    return given

@@ -1,0 +1,113 @@
+"""What happens in a run, as it happens: one folder for each run, with
+
+    run.json       what was asked for: enough to do it again
+    events.jsonl   structured events, each with its correlation id (run, issue, phase, try)
+    logs/          what agents and tests printed, a file for each issue, try and phase
+    report.md      how it ended
+
+The live table, `adw status` and `adw show` are read from it, in any process, also after a crash.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from adw.model import Order
+from adw.progress import Progress
+
+
+class Mark:
+    """How a phase ended, for its event: set by whoever knows."""
+
+    state = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The folder of a run."""
+
+    folder: Path
+
+    @property
+    def file(self) -> Path:
+        """The events."""
+        return self.folder / "events.jsonl"
+
+    def keep(self, order: dict[str, Any]) -> None:
+        """Write down what was asked for, once."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.order_file.exists():
+            self.order_file.write_text(json.dumps(order, ensure_ascii=False, indent=1), encoding="utf-8")
+
+    @property
+    def order_file(self) -> Path:
+        """What was asked for."""
+        return self.folder / "run.json"
+
+    def order(self) -> dict[str, Any]:
+        """What was asked for; empty if it is not known."""
+        try:
+            return dict(json.loads(self.order_file.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+    def event(self, event: str, **fields: Any) -> None:
+        """Add an event. A line is written at once and whole, so that many threads and processes may do so."""
+        with self.file.open("a", encoding="utf-8") as file:
+            structlog.wrap_logger(
+                structlog.WriteLogger(file),
+                processors=[structlog.processors.TimeStamper(fmt=None), structlog.processors.JSONRenderer(ensure_ascii=False)],
+                wrapper_class=structlog.BoundLogger,
+            ).msg(event, **fields)
+
+    def phase(self, order: Order, state: str, **fields: Any) -> None:
+        """A phase of an issue is now `running`, `done`, `cached`, `no` or `failed`."""
+        self.event("phase", run=order.run, issue=order.issue, phase=order.phase, **{"try": order.attempt}, state=state, **fields)
+
+    @contextmanager
+    def timed(self, order: Order) -> Iterator[Mark]:
+        """Tell that a phase runs, and how it ended after how many seconds."""
+        began, mark = time.monotonic(), Mark()
+        self.phase(order, "running")
+        try:
+            yield mark
+        except BaseException as no:
+            self.phase(order, "failed", seconds=time.monotonic() - began, reason=str(no)[:2000])
+            raise
+        self.phase(order, mark.state, seconds=time.monotonic() - began)
+
+    def log(self, order: Order) -> Path:
+        """The file for what an agent or a test prints."""
+        path = self.folder / "logs" / order.issue_key / f"{order.attempt}-{order.phase}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def progress(self) -> Progress:
+        """The state of the run, from all its events."""
+        progress = Progress()
+        for event in self.events()[0]:
+            progress.add(event)
+        return progress
+
+    def events(self, start: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """The events from a byte position on, and the position behind the last whole one."""
+        try:
+            with self.file.open("rb") as file:
+                file.seek(start)
+                text = file.read()
+        except FileNotFoundError:
+            return [], start
+        whole = text[: text.rfind(b"\n") + 1]
+        found = []
+        for line in whole.splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue  # cut off by a crash, with the next event behind it
+        return found, start + len(whole)

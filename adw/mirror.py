@@ -1,0 +1,98 @@
+"""A repository of the user's (the hub) and adw's own bare clone of it (the mirror), which all work is done in."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from adw import lock
+from adw.config import FILE
+from adw.errors import GitFailed, Misuse
+from adw.git import Git, locate
+from adw.home import Place
+from adw.model import one_line
+
+CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogAllRefUpdates = false\n[gc]\n\tauto = 0\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """The user's repository, a branch of it, and the mirror. Cheap to make anew in any process of this host."""
+
+    path: Path  # as the user named it, absolute
+    git: Git
+    checkout: Path | None  # the work tree that the path is in; None for a bare repository
+    branch: str
+    place: Place
+    mirror: Git
+
+    @property
+    def ref(self) -> str:
+        """The full name of the branch."""
+        return f"refs/heads/{self.branch}"
+
+    def tip(self) -> str:
+        """The commit the branch is at, brought into the mirror if it is new there; GitFailed if the branch is gone."""
+        sha = self.git.find(f"{self.ref}^{{commit}}")
+        if sha is None:
+            msg = f"branch {self.branch} is gone from {self.path}"
+            raise GitFailed(msg)
+        if not self.mirror.has(sha):
+            self.mirror.fetch(self.git.directory, f"+{self.ref}:refs/hub/{self.branch}")
+        return sha
+
+    def config_text(self) -> str:
+        """The text of `adw.toml`: of the checkout if there is one, else of the branch; empty if there is none."""
+        if self.checkout is not None:
+            path = self.checkout / FILE
+            return path.read_text(encoding="utf-8") if path.is_file() else ""
+        status, out, _ = self.git.call("cat-file", "blob", f"{self.ref}:{FILE}")
+        return out if status == 0 else ""
+
+    def publish(self, issue_key: str) -> None:
+        """Copy what the mirror knows of an issue to the hub, where it outlives this host's folder."""
+        self.git.fetch(self.mirror.directory, f"+refs/adw/{issue_key}/*:refs/adw/{issue_key}/*")
+
+
+def find_hub(path: Path, branch: str = "") -> Hub:
+    """The hub at a path, with the branch that is asked for or checked out; Misuse says what is wrong and how to mend it."""
+    path = path.absolute()
+    found = locate(path)
+    if found.shallow:
+        msg = f"{path} is a shallow clone, whose commits cannot be merged reliably: run `git fetch --unshallow` in it first"
+        raise Misuse(msg)
+    git, branch = Git(found.directory), branch or found.head
+    if not branch:
+        msg = f"{path} has no branch checked out (its HEAD is detached): check one out, or name one with --branch"
+        raise Misuse(msg)
+    if git.find(f"refs/heads/{branch}^{{commit}}") is None:
+        there = sorted(ref.removeprefix("refs/heads/") for ref in git.refs("refs/heads"))
+        if not there:
+            msg = f"{path} has no commits yet: make a first one, so that there is something to build on"
+            raise Misuse(msg)
+        msg = f"{path} has no branch {one_line(branch)!r}: name one of {', '.join(there[:10])} with --branch"
+        raise Misuse(msg)
+    place = Place.of(found.directory)
+    return Hub(path=path, git=git, checkout=found.checkout, branch=branch, place=place, mirror=Git(place.mirror))
+
+
+def sync(hub: Hub) -> None:
+    """Make the mirror if there is none, and bring it up to date with the branch and adw's refs of the hub."""
+    with lock.held(hub.place.locks / "mirror"):
+        directory = hub.place.mirror
+        if not (directory / "HEAD").exists():
+            for folder in ("objects", "refs", "info"):
+                (directory / folder).mkdir(parents=True, exist_ok=True)
+            (directory / "config").write_text(CONFIG)
+            (directory / "HEAD").write_text("ref: refs/heads/none\n")  # last: what makes it a repository
+        for stale in [*directory.glob("*.lock"), *(directory / "refs").rglob("*.lock")]:
+            _drop_if_old(stale)
+    hub.mirror.fetch(hub.git.directory, f"+{hub.ref}:refs/hub/{hub.branch}", "+refs/adw/*:refs/adw/*")
+
+
+def _drop_if_old(lockfile: Path) -> None:
+    """Remove the lock of a git command that was killed: none of ours holds one for a minute."""
+    try:
+        if time.time() - lockfile.stat().st_mtime > 60:  # noqa: PLR2004
+            lockfile.unlink()
+    except FileNotFoundError:
+        pass

@@ -1,0 +1,121 @@
+"""The values that phases hand to each other: small, frozen, JSON, and never a path.
+
+A path means nothing on another worker; a commit that is held by a ref does.
+"""
+
+import re
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+PHASES = ("plan", "build", "test", "review", "document", "land")
+
+
+def digest(*parts: object) -> str:
+    """The SHA-256, in hex, of the parts in order; no two lists of parts share one by concatenation."""
+    return sha256("\0".join(f"{len(str(part))}:{part}" for part in parts).encode()).hexdigest()
+
+
+def one_line(text: str) -> str:
+    """Some text without line breaks and control characters, fit for a subject, a trailer or a table."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """What is wanted. `id` is the value of the trailer `Adw-Issue` of what lands for it."""
+
+    id: str
+    title: str
+    body: str
+    depends_on: tuple[str, ...] = ()
+    priority: int = 0
+
+    @property
+    def digest(self) -> str:
+        """What is asked for, whatever its id: phases are keyed by this."""
+        return digest(self.title, self.body)
+
+    @property
+    def key(self) -> str:
+        """The issue's folder under `refs/adw/`: readable, safe in a ref name, new when the text is edited."""
+        readable = re.sub(r"[^A-Za-z0-9_-]+", "-", self.id).strip("-")[:40] or "issue"
+        return f"{readable}-{digest(self.id, self.digest)[:8]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A try at an issue: the commit it builds on, and what the tries before it taught."""
+
+    number: int
+    base: str
+    base_tree: str
+    feedback: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What an agent means to do."""
+
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """The plan's identity in the keys of builds."""
+        return digest(self.text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A commit made by a phase, held by a ref under `refs/adw/`."""
+
+    sha: str
+    tree: str
+    base: str  # the commit of the branch that the work began on
+    base_tree: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A change merged onto what it will land on: a pure function of both."""
+
+    sha: str
+    tree: str
+    onto: str
+    code: str  # the tree without the docs paths: what tests are keyed by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Passed or not, with the end of the log. A no is a value: it is cached, and never retried."""
+
+    passed: bool
+    log: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How an issue ended: `state` is landed, already landed, refused, blocked or stopped."""
+
+    issue: str
+    title: str
+    state: str
+    reason: str = ""
+    sha: str = ""
+    tries: int = 0
+
+    @property
+    def good(self) -> bool:
+        """Whether the issue's change is on the branch."""
+        return self.state in {"landed", "already landed"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Where in a run a piece of work belongs: the correlation id of logs, leases and agents."""
+
+    run: str
+    issue: str
+    issue_key: str
+    phase: str
+    attempt: int = 1
+    title: str = field(default="", compare=False)

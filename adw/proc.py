@@ -1,0 +1,202 @@
+"""The one place where adw starts, watches and ends processes.
+
+Agents, tests and setup commands run under `keeper.py`, which lets nothing of them outlive adw. If the keeper itself is killed,
+`sweep` finds what it kept by the lease's marker in the environment.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, STDOUT, Popen, TimeoutExpired
+
+import psutil
+
+from adw.errors import Interrupted
+
+__all__ = ["MARKER", "PIPE", "Ended", "Process", "alive", "born", "end_all", "go_on", "kept", "spawn", "stopped", "sweep"]
+
+MARKER = "ADW_LEASE"
+GRACE = 1.0  # seconds between SIGTERM and SIGKILL
+KEEPER = Path(__file__).with_name("keeper.py")
+
+_lives: "set[_Life]" = set()
+_stop = threading.Event()
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended: its exit status (128 + N after signal N), and why adw cut it short, if it did."""
+
+    status: int
+    cut: str = ""
+
+    @property
+    def killed(self) -> bool:
+        """Whether somebody else killed it, as the kernel does when memory runs out."""
+        return not self.cut and self.status in {128 + signal.SIGKILL, 128 + signal.SIGTERM}
+
+
+class _Life:
+    """A pipe to a keeper: when our end closes, the keeper ends what it keeps."""
+
+    def __init__(self) -> None:
+        self.theirs, self._ours = os.pipe()
+        self._open = True
+        self._guard = threading.Lock()
+        _lives.add(self)
+
+    def end(self) -> None:
+        """Close our end, once: its number may be another thread's a moment later."""
+        with self._guard:
+            if self._open:
+                self._open = False
+                _lives.discard(self)
+                os.close(self._ours)
+
+
+def stopped() -> bool:
+    """Whether this process was told to end all work."""
+    return _stop.is_set()
+
+
+def go_on() -> None:
+    """Interrupted if this process was told to end all work: called before more of it is begun."""
+    if _stop.is_set():
+        msg = "interrupted: `adw resume` goes on where it was"
+        raise Interrupted(msg)
+
+
+def end_all() -> None:
+    """End every kept command of this process, now, and begin no other: what a signal handler calls first."""
+    _stop.set()
+    for life in list(_lives):
+        life.end()
+
+
+def kept(  # noqa: PLR0913 - what decides how a command runs is this much
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    log: Path,
+    minutes: float,
+    stdin: Path | None = None,
+    fds: Sequence[int] = (),
+    watch: Callable[[], str] = lambda: "",
+) -> Ended:
+    """Run a command under a keeper until it ends, its time is up, or `watch` (called each half second) names a reason to cut it.
+
+    Its output goes to `log`, so that it survives adw. Nothing that it started is left when this returns.
+    """
+    go_on()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + minutes * 60
+    life = _Life()
+    try:
+        with log.open("ab") as out, (stdin or Path(os.devnull)).open("rb") as given:
+            command = [sys.executable, "-I", "-S", str(KEEPER), str(life.theirs), str(GRACE), *argv]
+            keeper = Popen(command, cwd=cwd, env=dict(env), stdin=given, stdout=out, stderr=STDOUT, pass_fds=[life.theirs, *fds], start_new_session=True)
+    except BaseException:
+        life.end()
+        raise
+    finally:
+        os.close(life.theirs)
+    cut = ""
+    try:
+        while True:
+            try:
+                keeper.wait(timeout=max(0.01, min(0.5, until - time.monotonic())))
+                break
+            except TimeoutExpired:
+                cut = cut or watch() or ("" if time.monotonic() < until else f"it took longer than {minutes:g} minutes")
+                if cut:
+                    life.end()
+    finally:
+        life.end()
+        keeper.wait()
+    if (keeper.returncode < 0 or sys.platform != "linux") and (marker := env.get(MARKER)):
+        sweep(marker)  # the keeper itself was killed, or cannot see sessions of others: what it kept is on its own
+    go_on()
+    return Ended(128 - keeper.returncode if keeper.returncode < 0 else keeper.returncode, cut)
+
+
+def sweep(marker: str) -> int:
+    """Kill every process that carries the lease's marker in its environment; returns how many there were."""
+    mine = {os.getpid(), os.getppid()}
+    killed: set[int] = set()
+    while True:
+        found = [p for p in psutil.process_iter() if p.pid not in mine and _carries(p, marker)]
+        if not found:
+            return len(killed)
+        for process in found:
+            with suppress(psutil.Error):
+                process.kill()
+        killed |= {p.pid for p in found}
+        psutil.wait_procs(found, timeout=1)
+
+
+def _carries(process: psutil.Process, marker: str) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARKER) == marker
+    except (psutil.Error, OSError, ValueError):
+        return False
+
+
+class Process:
+    """A long-lived process of adw's own, in a session of its own."""
+
+    def __init__(self, popen: "Popen[bytes]") -> None:
+        self._popen = popen
+        self.pid = popen.pid
+
+    def poll(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+        return self._popen.poll()
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait for its end at most so long; None if it still runs."""
+        try:
+            return self._popen.wait(seconds)
+        except TimeoutExpired:
+            return None
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, if it still runs."""
+        with suppress(ProcessLookupError):
+            self._popen.send_signal(number)
+
+    def hang_up(self) -> None:
+        """Close its standard input."""
+        if self._popen.stdin:
+            self._popen.stdin.close()
+
+
+def spawn(argv: Sequence[str], *, env: Mapping[str, str], log: Path, fds: Sequence[int] = (), leash: bool = False, cwd: Path | None = None) -> Process:
+    """Start a process of adw's own; with `leash`, its standard input is a pipe that closes when we die."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        stdin = PIPE if leash else DEVNULL
+        return Process(Popen(argv, cwd=cwd, env=dict(env), stdin=stdin, stdout=out, stderr=STDOUT, pass_fds=fds, start_new_session=True))
+
+
+def born(pid: int) -> float:
+    """When a process started (epoch seconds), 0.0 if there is none: with its id, what tells it from a later one."""
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.Error:
+        return 0.0
+
+
+def alive(pid: int, birth: float) -> bool:
+    """Whether the process that started then still runs."""
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - birth) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

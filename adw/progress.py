@@ -1,0 +1,103 @@
+"""The state of a run, folded from its events."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from adw.model import PHASES
+
+
+@dataclass(slots=True)
+class Cell:
+    """One phase of one issue: its newest state, and when it began or how long it took."""
+
+    state: str
+    attempt: int
+    since: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Row:
+    """One issue."""
+
+    title: str
+    cells: dict[str, Cell] = field(default_factory=dict)
+    state: str = ""  # how it ended
+    reason: str = ""
+    sha: str = ""
+    tries: int = 1
+
+
+@dataclass(slots=True)
+class Progress:
+    """A whole run."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    started: float = 0.0
+    ended: float = 0.0
+    state: str = ""  # how the run ended
+    reason: str = ""
+    ui: str = ""
+    notes: list[str] = field(default_factory=list)
+    work: float = 0.0  # seconds of all phases that really ran, as if one after another
+    ran: int = 0
+    cached: int = 0
+    first_agent: float = 0.0
+    flow_run: str = ""
+    pid: int = 0
+    birth: float = 0.0
+    last: float = 0.0
+
+    @property
+    def busy(self) -> int:
+        """How many phases run now."""
+        return sum(cell.state == "running" for row in self.rows.values() for cell in row.cells.values())
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Take in one event."""
+        self.last = event["timestamp"]
+        self.started = self.started or self.last
+        handler = getattr(self, f"_{event['event'].replace(' ', '_')}", None)
+        if handler:
+            handler(event)
+
+    def _flow_started(self, event: dict[str, Any]) -> None:
+        self.flow_run, self.ui = event["flow_run"], event["ui"]
+        self._process_started(event)
+        self.state, self.reason, self.ended = "", "", 0.0
+        for issue in event["issues"]:
+            self.rows.setdefault(issue["id"], Row(issue["title"])).state = ""
+        for row in self.rows.values():
+            for cell in row.cells.values():
+                cell.state = "cut" if cell.state == "running" else cell.state
+
+    def _process_started(self, event: dict[str, Any]) -> None:
+        self.pid, self.birth, self.ended = event["pid"], event["birth"], 0.0
+
+    def _note(self, event: dict[str, Any]) -> None:
+        self.notes.append(event["text"])
+
+    def _phase(self, event: dict[str, Any]) -> None:
+        state, phase = event["state"], event["phase"]
+        if state == "running":
+            self.first_agent = self.first_agent or (event["timestamp"] if phase == "plan" else 0.0)
+        elif state == "cached":
+            self.cached += 1
+        else:
+            self.work += event["seconds"]
+            self.ran += 1
+        row = self.rows.get(event["issue"])
+        if row is None or phase not in PHASES:
+            return  # the test of the base belongs to no issue
+        row.tries = max(row.tries, event["try"])
+        known = row.cells.get(phase)
+        if state == "cached" and known and known.attempt == event["try"] and known.state in {"done", "no"}:
+            return  # found again what this very run had made
+        row.cells[phase] = Cell(state, event["try"], event["timestamp"], event.get("seconds", 0.0))
+
+    def _outcome(self, event: dict[str, Any]) -> None:
+        row = self.rows.setdefault(event["issue"], Row(event["title"]))
+        row.state, row.reason, row.sha = event["state"], event["reason"], event["sha"]
+
+    def _run_ended(self, event: dict[str, Any]) -> None:
+        self.ended, self.state, self.reason = event["timestamp"], event["state"], event.get("reason", "")

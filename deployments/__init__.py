@@ -1,0 +1,1 @@
+"""Registration: Blocks and limits, idempotent."""

@@ -1,0 +1,1 @@
+"""The flows: order, Blocks and reports."""

@@ -1,0 +1,260 @@
+"""Deliver issues: plan → build → {test, review, document} → land, for all issues of one repository side by side.
+
+One thread for each issue reads like a script; the phases that it submits all go to one Dask cluster, whose `agent` resource is
+the gate: never more at once than the pool has slots.
+"""
+
+import contextvars
+import os
+import traceback
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dask
+from distributed import LocalCluster
+from prefect import State, Task, flow
+from prefect.context import FlowRunContext
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed
+from prefect_dask import DaskTaskRunner
+from pydantic import BaseModel, ConfigDict, Field
+
+from adw import graph, guard, phases, proc, report, results
+from adw.config import Config, override, parse
+from adw.errors import AdwError, AgentFailed, Blocked, Conflict, Interrupted, Misuse
+from adw.journal import Journal
+from adw.mirror import Hub, find_hub, sync
+from adw.model import Attempt, Change, Issue, Outcome, Verdict
+from adw.phases import Site
+from flows.blocks import CodingAgent, WorktreePool
+from flows.reports import publish
+from flows.turn import Turn
+from tasks import phases as tasks
+
+URGENT = 1_000_000  # the Dask priority of what stands before a landing: before any new work
+
+
+class Delivery(BaseModel):
+    """What to deliver. Settings that are left out are those of the repository's Blocks and its adw.toml."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    repository: str = Field(description="The path of the git repository.")
+    issues: list[Issue] = Field(description="What is wanted, in any order.")
+    branch: str = Field("", description="The branch to land on; by default the one that is checked out.")
+    agents: int | None = Field(None, ge=1, le=100, description="How many agents and tests work at once.")
+    agent: str | None = Field(None, description="The kind of agent.")
+    agent_command: str | None = Field(None, description="The command line of the agent `command`.")
+    test_command: str | None = Field(None, description="The command that must pass before a change lands.")
+    tries: int | None = Field(None, ge=1, le=20, description="How often an issue is built at most.")
+    allow_red_base: bool = Field(default=False, description="Go on even if the tests fail on the branch as it is.")
+    run: str = Field("", description="The name of the run's folder; by default a new one.")
+
+    def overrides(self) -> dict[str, Any]:
+        """The settings that this delivery replaces."""
+        return {
+            "pool__size": self.agents,
+            "agent__name": self.agent,
+            "agent__command": self.agent_command,
+            "test__command": self.test_command,
+            "tries": self.tries,
+        }
+
+
+def configured(hub: Hub, delivery: Delivery) -> Config:
+    """The configuration of a delivery: adw.toml, then the repository's Blocks, then what the delivery itself says."""
+    config = parse(text, "adw.toml") if (text := hub.config_text()) else Config()
+    pool, agent = WorktreePool.load(hub.place.slug, _sync=True), CodingAgent.load(hub.place.slug, _sync=True)  # type: ignore[call-arg]
+    return override(config.model_copy(update={"pool": pool.settings, "agent": agent.settings}), **delivery.overrides())
+
+
+def local_cluster(slots: int) -> LocalCluster:
+    """Threads of this process: agents and tests are processes already. Four more than slots, for what needs none."""
+    return LocalCluster(
+        n_workers=1, processes=False, threads_per_worker=slots + 4, resources={"agent": slots}, dashboard_address=None, silence_logs=50, memory_limit=0
+    )
+
+
+@dataclass
+class Work:
+    """What the threads of one delivery share."""
+
+    site: Site
+    hub: Hub
+    journal: Journal
+    landed: dict[str, str]  # issue id → commit, before this run
+    turn: Turn = field(default_factory=Turn)
+    outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
+    green: "Future[None]" = field(default_factory=Future)
+
+    def call(self, task: Task[Any, Any], *args: Any, priority: int = 0) -> Any:
+        """Submit a phase and wait for its result."""
+        return self.wait(task, self.submit(task, *args, priority=priority), *args)
+
+    def submit(self, task: Task[Any, Any], *args: Any, priority: int = 0) -> Any:
+        """Submit a phase, with a slot if it needs one. Interrupted if the run was told to end."""
+        proc.go_on()
+        with dask.annotate(resources={"agent": 1} if task is not tasks.land else {}, priority=priority):
+            return task.submit(self.site, *args)
+
+    def wait(self, task: Task[Any, Any], future: Any, *args: Any) -> Any:
+        """The result of a submitted phase; one that Prefect had cached is told, and made again if its commit is gone."""
+        result = future.result()
+        if future.state.name == "Cached":
+            if isinstance(result, Change) and not self.hub.mirror.has(result.sha):
+                return self.call(task.with_options(refresh_cache=True), *args)
+            attempt = next((a.number if isinstance(a, Attempt) else a for a in args if isinstance(a, Attempt | int)), 1)
+            self.journal.phase(self.site.order(args[0], task.name, attempt), "cached")
+        return result
+
+
+@flow(
+    name="deliver",
+    flow_run_name="deliver {delivery.run}",
+    task_runner=DaskTaskRunner(cluster_class=local_cluster, cluster_kwargs={"slots": 1}),
+    description="Land finished, tested changes for issues on a branch of a repository.",
+)
+def deliver(delivery: Delivery) -> State[Any]:
+    """Deliver the issues; the result is how each ended."""
+    hub = find_hub(Path(delivery.repository), delivery.branch)
+    run = delivery.run or uuid.uuid4().hex[:8]
+    journal = Journal(hub.place.runs / run)
+    journal.keep(delivery.model_dump(mode="json"))
+    sync(hub)
+    config = configured(hub, delivery)
+    site = Site(run=run, repository=delivery.repository, branch=hub.branch, config=config)
+    landed = hub.mirror.trailers(hub.tip())
+    issues = graph.in_order(delivery.issues, frozenset(landed))
+    slots = guard.slots(config.pool)
+    if slots < config.pool.size:
+        journal.event("note", text=f"{slots} of {config.pool.size} slots are lent: there is memory for no more ({config.pool.memory_gb:g} GB each)")
+    _start_cluster(slots)
+    journal.event(
+        "flow started",
+        flow_run=str(flow_run.id),
+        ui=str(flow_run.ui_url or ""),
+        slots=slots,
+        pid=os.getpid(),
+        birth=proc.born(os.getpid()),
+        issues=[{"id": issue.id, "title": issue.title} for issue in issues],
+    )
+    outcomes = deliver_all(Work(site, hub, journal, landed), issues, allow_red_base=delivery.allow_red_base)
+    publish(hub, journal, issues, outcomes)
+    if proc.stopped():
+        return Cancelled(message="interrupted: the same issues again go on where this run was")
+    return Completed(message=report.summary(outcomes), data=outcomes)
+
+
+def _start_cluster(slots: int) -> None:
+    """Make the cluster before any thread submits to it: at a first submit by several threads at once, each would make one."""
+    context = FlowRunContext.get()
+    assert context is not None  # noqa: S101 - only called by the flow
+    runner = context.task_runner
+    assert isinstance(runner, DaskTaskRunner)  # noqa: S101
+    if not runner.address:
+        runner.cluster_kwargs["slots"] = slots
+    _ = runner.client
+
+
+def deliver_all(work: Work, issues: Sequence[Issue], *, allow_red_base: bool) -> list[Outcome]:
+    """Deliver the issues side by side, each when those it depends on have landed; outcomes in the order of the issues."""
+    work.outcomes = {issue.id: Future() for issue in issues}
+    if allow_red_base or all(issue.id in work.landed for issue in issues):
+        work.green.set_result(None)
+    with ThreadPoolExecutor(len(issues) + 1, thread_name_prefix="issue") as threads:
+        if not work.green.done():
+            threads.submit(contextvars.copy_context().run, check_base, work)
+        for issue in issues:
+            threads.submit(contextvars.copy_context().run, deliver_one, work, issue)
+        return [work.outcomes[issue.id].result() for issue in issues]
+
+
+def check_base(work: Work) -> None:
+    """Test the branch as it is, so that no agent is paid for work that could not land."""
+    issue = Issue(id="(base)", title=f"{work.hub.branch} as it is", body="")
+    try:
+        verdict = work.call(tasks.test, issue, phases.base_candidate(work.site, work.hub.tip()), 1, priority=URGENT)
+        if not verdict.passed:
+            msg = f"the tests fail on {work.hub.branch} as it is, so nothing was built: mend it, or go on with --allow-red-base\n{verdict.log[-2000:]}"
+            raise Misuse(msg)  # noqa: TRY301 - handed to those who wait
+        work.green.set_result(None)
+    except BaseException as no:  # noqa: BLE001 - whatever it is, all issues wait for it
+        work.green.set_exception(no)
+
+
+def deliver_one(work: Work, issue: Issue) -> None:
+    """Deliver one issue, whatever comes: its failure never is another's."""
+    try:
+        outcome = _delivered(work, issue)
+    except (Interrupted, Misuse) as no:
+        outcome = Outcome(issue=issue.id, title=issue.title, state="stopped", reason=str(no))
+    except Blocked as no:
+        outcome = Outcome(issue=issue.id, title=issue.title, state="blocked", reason=str(no))
+    except AdwError as no:
+        outcome = Outcome(issue=issue.id, title=issue.title, state="refused", reason=str(no))
+    except BaseException as no:  # noqa: BLE001 - told apart by the runner: infrastructure, or a bug
+        work.journal.event("crash", issue=issue.id, error=type(no).__name__, trace=traceback.format_exc())
+        outcome = Outcome(issue=issue.id, title=issue.title, state="crashed", reason=f"{type(no).__name__}: {no}")
+    work.journal.event("outcome", issue=issue.id, title=issue.title, state=outcome.state, reason=outcome.reason[:4000], sha=outcome.sha)
+    work.outcomes[issue.id].set_result(outcome)
+
+
+def _delivered(work: Work, issue: Issue) -> Outcome:
+    """How an issue ends that goes through its phases; what stops it is raised."""
+    if sha := work.landed.get(issue.id):
+        return Outcome(issue=issue.id, title=issue.title, state="already landed", sha=sha)
+    for needed in issue.depends_on:
+        if needed in work.outcomes and not (ended := work.outcomes[needed].result()).good:
+            state = "stopped" if ended.state == "stopped" else "refused"
+            return Outcome(issue=issue.id, title=issue.title, state=state, reason=f"it depends on {needed}, which is {ended.state}")
+    tries = results.attempts(work.hub, issue) or [results.begin(work.hub, issue, 1, work.hub.tip())]
+    attempt = tries[-1]
+    if not work.hub.mirror.is_ancestor(attempt.base, work.hub.tip()):
+        attempt = results.begin(work.hub, issue, attempt.number + 1, work.hub.tip(), attempt.feedback)
+    plan = work.call(tasks.plan, issue, tries[0], priority=issue.priority)
+    work.green.result()
+    last = attempt.number + work.site.config.tries - 1
+    while True:
+        change = None
+        try:
+            change = work.call(tasks.build, issue, plan, attempt, priority=issue.priority)
+            sha = check_and_land(work, issue, change, attempt.number)
+            return Outcome(issue=issue.id, title=issue.title, state="landed", sha=sha, tries=attempt.number)
+        except (AgentFailed, Conflict) as no:
+            if attempt.number == last:
+                msg = f"refused after {attempt.number} {'try' if attempt.number == 1 else 'tries'}: {no}"
+                raise AdwError(msg) from no
+            feedback = f"{no}\n\nThe earlier change is commit {change.sha} (`git show {change.sha}`)." if change else str(no)
+            attempt = results.begin(work.hub, issue, attempt.number + 1, work.hub.tip(), feedback)
+
+
+def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> str:
+    """Test, review and document a change at once, in slots of their own; then, in turn, land what was tested. Returns its SHA.
+
+    Conflict or AgentFailed, with the log, if it is not fit to land.
+    """
+    first = phases.candidate(work.site, change, work.hub.tip())
+    asked = [(tasks.test, (issue, first, attempt)), (tasks.review, (issue, change, attempt)), (tasks.document, (issue, change, attempt))]
+    futures = [work.submit(task, *args, priority=issue.priority + 1) for task, args in asked]
+    for future in futures:
+        future.wait()  # all of them: each no is worth telling
+    tested, reviewed, documented = (work.wait(task, future, *args) for (task, args), future in zip(asked, futures, strict=True))
+    insist(tested, "the tests fail")
+    insist(reviewed, "the review found the change unfit to land")
+    with work.turn.taken(issue.priority):
+        while True:
+            candidate = phases.candidate(work.site, documented, work.hub.tip())
+            insist(work.call(tasks.test, issue, candidate, attempt, priority=URGENT), f"the tests fail on top of {candidate.onto[:10]}")
+            if work.call(tasks.land, issue, candidate, attempt, priority=URGENT):
+                return candidate.sha
+
+
+def insist(verdict: Verdict, what: str) -> None:
+    """AgentFailed, with the log, if a verdict is no."""
+    if not verdict.passed:
+        msg = f"{what}:\n{verdict.log}"
+        raise AgentFailed(msg)

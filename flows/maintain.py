@@ -1,0 +1,75 @@
+"""Reconcile what crashes left behind, and prune what is no longer needed."""
+
+import asyncio
+from pathlib import Path
+from uuid import UUID
+
+from prefect import flow
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.sorting import TaskRunSort
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Crashed
+
+from adw import clean
+from adw.mirror import Hub, find_hub, sync
+from adw.pool import Pool
+from flows.blocks import WorktreePool
+
+PAGE = 200
+
+
+@flow(
+    name="reconcile", description="After a crash: end runs whose process is gone, free their tag-limit slots, kill what they left and pin what it had written."
+)
+def reconcile_repository(repository: str) -> str:
+    """Reconcile one repository on this host."""
+    hub = find_hub(Path(repository))
+    return reconcile(hub, pool_of(hub))
+
+
+@flow(name="prune", description="Remove old runs, idle slots, and adw's refs of issues that landed.")
+def prune_repository(repository: str, days: float = 30) -> str:
+    """Prune one repository on this host."""
+    hub = find_hub(Path(repository))
+    sync(hub)
+    return str(clean.prune(hub, pool_of(hub), days))
+
+
+def pool_of(hub: Hub) -> Pool:
+    """The pool as the repository's Block has it."""
+    return Pool(hub, WorktreePool.load(hub.place.slug, _sync=True).settings)  # type: ignore[call-arg, union-attr]
+
+
+def reconcile(hub: Hub, pool: Pool) -> str:
+    """Mend what dead runs of this host left in Prefect and in the pool; returns what was done."""
+    dead = clean.dead(hub.place)
+    for journal in dead:
+        asyncio.run(_bury(UUID(journal.progress().flow_run)))
+        journal.event("run ended", state="crashed", reason="its process was killed")
+    slots = pool.reconcile()
+    return f"took back {slots} slots of {len(dead)} dead runs" if dead or slots else ""
+
+
+async def _bury(run: UUID) -> None:
+    """Put a flow run and its task runs, which nobody works on any more, into a final state: that frees their tag-limit slots."""
+    reason = Crashed(message="The process of this run was killed.")
+    async with get_client() as client:
+        for task_run in await _all_task_runs(client, run):
+            if task_run.state is None or not task_run.state.is_final():
+                await client.set_task_run_state(task_run.id, reason, force=True)
+        try:
+            flow_run = await client.read_flow_run(run)
+        except ObjectNotFound:
+            return  # the server's database is another one now
+        if flow_run.state is None or not flow_run.state.is_final():
+            await client.set_flow_run_state(run, reason, force=True)
+
+
+async def _all_task_runs(client: PrefectClient, run: UUID) -> list[TaskRun]:
+    found: list[TaskRun] = []
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
+    while batch := await client.read_task_runs(flow_run_filter=of_run, sort=TaskRunSort.ID_DESC, limit=PAGE, offset=len(found)):
+        found += batch
+    return found

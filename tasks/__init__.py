@@ -1,0 +1,1 @@
+"""The phases as Prefect tasks: key, tags, retries and names; one call into adw each."""

@@ -1,0 +1,108 @@
+"""Plan, build, test, review, document and land as Prefect tasks.
+
+Each is keyed by what decides its result (the key functions of `adw.phases`), so that Prefect's cache deduplicates; the same key
+at the same time is run once, because `adw.results.once` holds the kernel's lock for it and looks again. Only `Transient` errors
+are retried. Time limits are those of the commands inside: Prefect cannot end a thread that waits for a process.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
+from prefect.client.schemas.objects import State
+
+from adw import landing, phases, results
+from adw.errors import Transient
+from adw.model import Attempt, Candidate, Change, Issue, Order, Plan, Verdict
+from adw.phases import Site
+from adw.results import Result
+from tasks.secrets import secrets
+
+LLM = "llm"  # the tag whose concurrency limit guards the model's API, over all flows and hosts
+KEPT: dict[str, Any] = {"persist_result": True, "result_serializer": "json"}
+
+
+def transient(_task: object, _run: object, state: State[Any]) -> bool:
+    """Whether a failure may pass by itself. A plain function: Prefect refuses to retry on a partial."""
+    return isinstance(state.data, Transient)
+
+
+RETRIED: dict[str, Any] = {"retries": 2, "retry_delay_seconds": [1, 10], "retry_condition_fn": transient}
+
+
+def by_plan(_context: object, given: dict[str, Any]) -> str:
+    """The cache key of a plan."""
+    return "plan-" + phases.plan_key(given["site"], given["issue"], given["attempt"])
+
+
+def by_build(_context: object, given: dict[str, Any]) -> str:
+    """The cache key of a build."""
+    return "build-" + phases.build_key(given["site"], given["issue"], given["plan"], given["attempt"])
+
+
+def by_test(_context: object, given: dict[str, Any]) -> str:
+    """The cache key of a test."""
+    return "test-" + phases.test_key(given["site"], given["candidate"])
+
+
+def by_review(_context: object, given: dict[str, Any]) -> str:
+    """The cache key of a review."""
+    return "review-" + phases.review_key(given["site"], given["issue"], given["change"])
+
+
+def by_document(_context: object, given: dict[str, Any]) -> str:
+    """The cache key of the documentation."""
+    return "document-" + phases.document_key(given["site"], given["issue"], given["change"])
+
+
+def kept(site: Site, order: Order, key: str, kind: type[Result], make: Callable[[], tuple[Result, str]]) -> Result:
+    """Run a phase once for its key, with its events in the journal."""
+    with site.journal().timed(order) as mark:
+        result, found = results.once(site.hub(), order, key, kind, make)
+        mark.state = "cached" if found else "no" if isinstance(result, Verdict) and not result.passed else "done"
+    return result
+
+
+@task(task_run_name="plan: {issue.title}", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_plan), **KEPT, **RETRIED)
+def plan(site: Site, issue: Issue, attempt: Attempt) -> Plan:
+    """What the agent means to do."""
+    key = phases.plan_key(site, issue, attempt)
+    return kept(site, site.order(issue, "plan", attempt.number), key, Plan, lambda: phases.plan(site, issue, attempt, secrets(site)))
+
+
+@task(task_run_name="build: {issue.title} (try {attempt.number})", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_build), **KEPT, **RETRIED)
+def build(site: Site, issue: Issue, plan: Plan, attempt: Attempt) -> Change:
+    """The agent's change."""
+    key = phases.build_key(site, issue, plan, attempt)
+    return kept(site, site.order(issue, "build", attempt.number), key, Change, lambda: phases.build(site, issue, plan, attempt, secrets(site)))
+
+
+@task(task_run_name="test: {issue.title} (try {attempt})", cache_policy=CacheKeyFnPolicy(cache_key_fn=by_test), **KEPT, **RETRIED)
+def test(site: Site, issue: Issue, candidate: Candidate, attempt: int) -> Verdict:
+    """Whether what would land passes the tests."""
+    key = phases.test_key(site, candidate)
+    return kept(site, site.order(issue, "test", attempt), key, Verdict, lambda: phases.test(site, issue, candidate, attempt))
+
+
+@task(task_run_name="review: {issue.title} (try {attempt})", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_review), **KEPT, **RETRIED)
+def review(site: Site, issue: Issue, change: Change, attempt: int) -> Verdict:
+    """Whether the agent finds the change fit to land."""
+    key = phases.review_key(site, issue, change)
+    return kept(site, site.order(issue, "review", attempt), key, Verdict, lambda: phases.review(site, issue, change, attempt, secrets(site)))
+
+
+@task(task_run_name="document: {issue.title} (try {attempt})", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_document), **KEPT, **RETRIED)
+def document(site: Site, issue: Issue, change: Change, attempt: int) -> Change:
+    """The change with its documentation."""
+    key = phases.document_key(site, issue, change)
+    return kept(site, site.order(issue, "document", attempt), key, Change, lambda: phases.document(site, issue, change, attempt, secrets(site)))
+
+
+@task(task_run_name="land: {issue.title} (try {attempt})", cache_policy=NO_CACHE, **RETRIED)
+def land(site: Site, issue: Issue, candidate: Candidate, attempt: int) -> bool:
+    """Whether the branch moved to the candidate; it did not if it had moved before."""
+    with site.journal().timed(site.order(issue, "land", attempt)) as mark:
+        landed = landing.land(site.hub(), issue, candidate)
+        mark.state = "done" if landed else "no"
+    return landed
