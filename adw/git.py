@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import git as gitpython
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -67,7 +67,7 @@ class Git:
                 strip_newline_in_stdout=False,
                 stdout_as_string=False,
             )
-        text, errors = cast("bytes", out).decode(errors="replace"), str(err)
+        text, errors = out.decode(errors="replace"), str(err)
         if status < 0 or (status and re.search(r"Unable to create '.*\.lock'|cannot lock ref .* File exists", errors)):
             msg = f"git {args[0]} in {self.directory} {'was killed' if status < 0 else 'met a lock'}: {errors.strip()}"
             raise GitBusy(msg)
@@ -291,3 +291,11 @@ def git_version() -> str:
     except gitpython.GitCommandNotFound as no:
         msg = "git is not installed: install it"
         raise GitFailed(msg) from no
+
+
+def make_repository(folder: Path, subject: str) -> None:
+    """Make a git repository of a folder, with all that is in it as the first commit on `main`."""
+    git = Git(folder / ".git", work_tree=folder)
+    gitpython.Git(str(folder)).execute(["git", "init", "--quiet", "--initial-branch=main", "."])
+    git.run("add", "--all", ".")
+    git.run("update-ref", "HEAD", git.commit(git.run("write-tree"), [], f"{subject}\n", author(git)))

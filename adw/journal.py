@@ -1,4 +1,7 @@
-"""What happens in a run, as it happens: one folder for each run, with
+"""What happens in a run, as it happens.
+
+One folder for each run, with
+
 
     run.json       what was asked for: enough to do it again
     events.jsonl   structured events, each with its correlation id (run, issue, phase, try)

@@ -177,12 +177,12 @@ class Process:
             self._popen.stdin.close()
 
 
-def spawn(argv: Sequence[str], *, env: Mapping[str, str], log: Path, fds: Sequence[int] = (), leash: bool = False, cwd: Path | None = None) -> Process:
+def spawn(argv: Sequence[str], *, env: Mapping[str, str], log: Path, leash: bool = False, cwd: Path | None = None) -> Process:
     """Start a process of adw's own; with `leash`, its standard input is a pipe that closes when we die."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         stdin = PIPE if leash else DEVNULL
-        return Process(Popen(argv, cwd=cwd, env=dict(env), stdin=stdin, stdout=out, stderr=STDOUT, pass_fds=fds, start_new_session=True))
+        return Process(Popen(argv, cwd=cwd, env=dict(env), stdin=stdin, stdout=out, stderr=STDOUT, start_new_session=True))
 
 
 def born(pid: int) -> float:

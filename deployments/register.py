@@ -35,7 +35,7 @@ def _block(kind: type[Kind], hub: Hub, settings: PoolConfig | AgentConfig) -> st
             return ""
     except ValueError:
         pass  # there is none yet
-    kind(settings=settings, written_from=wanted).save(hub.place.slug, overwrite=True, _sync=True)  # type: ignore[arg-type, call-arg]
+    kind(settings=settings, written_from=wanted).save(hub.place.slug, overwrite=True, _sync=True)  # type: ignore[call-arg]
     return f"wrote the Block {kind._block_type_slug}/{hub.place.slug}"  # noqa: SLF001 - Prefect's own name for it
 
 
@@ -51,7 +51,7 @@ def _secrets(agent: AgentConfig) -> list[str]:
                 continue
         except ValueError:
             pass
-        Secret(value=value).save(name, overwrite=True, _sync=True)  # type: ignore[arg-type, call-arg]
+        Secret(value=value).save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
         said.append(f"kept {variable} as the Prefect Secret {name}")
     return said
 

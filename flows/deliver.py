@@ -10,17 +10,13 @@ import traceback
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import dask
-from distributed import LocalCluster
-from prefect import State, Task, flow
-from prefect.context import FlowRunContext
+from prefect import State, flow
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
-from prefect_dask import DaskTaskRunner
+from prefect_dask.task_runners import DaskTaskRunner
 from pydantic import BaseModel, ConfigDict, Field
 
 from adw import graph, guard, phases, proc, report, results
@@ -28,11 +24,11 @@ from adw.config import Config, override, parse
 from adw.errors import AdwError, AgentFailed, Blocked, Conflict, Interrupted, Misuse
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub, sync
-from adw.model import Attempt, Change, Issue, Outcome, Verdict
+from adw.model import Change, Issue, Outcome, Verdict
 from adw.phases import Site
 from flows.blocks import CodingAgent, WorktreePool
 from flows.reports import publish
-from flows.turn import Turn
+from flows.work import Work, local_cluster, start_cluster
 from tasks import phases as tasks
 
 URGENT = 1_000_000  # the Dask priority of what stands before a landing: before any new work
@@ -68,54 +64,15 @@ class Delivery(BaseModel):
 def configured(hub: Hub, delivery: Delivery) -> Config:
     """The configuration of a delivery: adw.toml, then the repository's Blocks, then what the delivery itself says."""
     config = parse(text, "adw.toml") if (text := hub.config_text()) else Config()
-    pool, agent = WorktreePool.load(hub.place.slug, _sync=True), CodingAgent.load(hub.place.slug, _sync=True)  # type: ignore[call-arg]
+    pool = cast("WorktreePool", WorktreePool.load(hub.place.slug, _sync=True))  # type: ignore[call-arg]
+    agent = cast("CodingAgent", CodingAgent.load(hub.place.slug, _sync=True))  # type: ignore[call-arg]
     return override(config.model_copy(update={"pool": pool.settings, "agent": agent.settings}), **delivery.overrides())
-
-
-def local_cluster(slots: int) -> LocalCluster:
-    """Threads of this process: agents and tests are processes already. Four more than slots, for what needs none."""
-    return LocalCluster(
-        n_workers=1, processes=False, threads_per_worker=slots + 4, resources={"agent": slots}, dashboard_address=None, silence_logs=50, memory_limit=0
-    )
-
-
-@dataclass
-class Work:
-    """What the threads of one delivery share."""
-
-    site: Site
-    hub: Hub
-    journal: Journal
-    landed: dict[str, str]  # issue id → commit, before this run
-    turn: Turn = field(default_factory=Turn)
-    outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
-    green: "Future[None]" = field(default_factory=Future)
-
-    def call(self, task: Task[Any, Any], *args: Any, priority: int = 0) -> Any:
-        """Submit a phase and wait for its result."""
-        return self.wait(task, self.submit(task, *args, priority=priority), *args)
-
-    def submit(self, task: Task[Any, Any], *args: Any, priority: int = 0) -> Any:
-        """Submit a phase, with a slot if it needs one. Interrupted if the run was told to end."""
-        proc.go_on()
-        with dask.annotate(resources={"agent": 1} if task is not tasks.land else {}, priority=priority):
-            return task.submit(self.site, *args)
-
-    def wait(self, task: Task[Any, Any], future: Any, *args: Any) -> Any:
-        """The result of a submitted phase; one that Prefect had cached is told, and made again if its commit is gone."""
-        result = future.result()
-        if future.state.name == "Cached":
-            if isinstance(result, Change) and not self.hub.mirror.has(result.sha):
-                return self.call(task.with_options(refresh_cache=True), *args)
-            attempt = next((a.number if isinstance(a, Attempt) else a for a in args if isinstance(a, Attempt | int)), 1)
-            self.journal.phase(self.site.order(args[0], task.name, attempt), "cached")
-        return result
 
 
 @flow(
     name="deliver",
     flow_run_name="deliver {delivery.run}",
-    task_runner=DaskTaskRunner(cluster_class=local_cluster, cluster_kwargs={"slots": 1}),
+    task_runner=DaskTaskRunner(cluster_class=local_cluster, cluster_kwargs={"slots": 1}),  # type: ignore[arg-type]
     description="Land finished, tested changes for issues on a branch of a repository.",
 )
 def deliver(delivery: Delivery) -> State[Any]:
@@ -132,7 +89,7 @@ def deliver(delivery: Delivery) -> State[Any]:
     slots = guard.slots(config.pool)
     if slots < config.pool.size:
         journal.event("note", text=f"{slots} of {config.pool.size} slots are lent: there is memory for no more ({config.pool.memory_gb:g} GB each)")
-    _start_cluster(slots)
+    start_cluster(slots)
     journal.event(
         "flow started",
         flow_run=str(flow_run.id),
@@ -147,17 +104,6 @@ def deliver(delivery: Delivery) -> State[Any]:
     if proc.stopped():
         return Cancelled(message="interrupted: the same issues again go on where this run was")
     return Completed(message=report.summary(outcomes), data=outcomes)
-
-
-def _start_cluster(slots: int) -> None:
-    """Make the cluster before any thread submits to it: at a first submit by several threads at once, each would make one."""
-    context = FlowRunContext.get()
-    assert context is not None  # noqa: S101 - only called by the flow
-    runner = context.task_runner
-    assert isinstance(runner, DaskTaskRunner)  # noqa: S101
-    if not runner.address:
-        runner.cluster_kwargs["slots"] = slots
-    _ = runner.client
 
 
 def deliver_all(work: Work, issues: Sequence[Issue], *, allow_red_base: bool) -> list[Outcome]:
@@ -177,7 +123,7 @@ def check_base(work: Work) -> None:
     """Test the branch as it is, so that no agent is paid for work that could not land."""
     issue = Issue(id="(base)", title=f"{work.hub.branch} as it is", body="")
     try:
-        verdict = work.call(tasks.test, issue, phases.base_candidate(work.site, work.hub.tip()), 1, priority=URGENT)
+        verdict = work.run(tasks.test, issue, phases.base_candidate(work.site, work.hub.tip()), 1, priority=URGENT)
         if not verdict.passed:
             msg = f"the tests fail on {work.hub.branch} as it is, so nothing was built: mend it, or go on with --allow-red-base\n{verdict.log[-2000:]}"
             raise Misuse(msg)  # noqa: TRY301 - handed to those who wait
@@ -215,18 +161,19 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
     attempt = tries[-1]
     if not work.hub.mirror.is_ancestor(attempt.base, work.hub.tip()):
         attempt = results.begin(work.hub, issue, attempt.number + 1, work.hub.tip(), attempt.feedback)
-    plan = work.call(tasks.plan, issue, tries[0], priority=issue.priority)
+    plan = work.run(tasks.plan, issue, tries[0], priority=issue.priority)
     work.green.result()
-    last = attempt.number + work.site.config.tries - 1
+    noes = 0
     while True:
         change = None
         try:
-            change = work.call(tasks.build, issue, plan, attempt, priority=issue.priority)
+            change = work.run(tasks.build, issue, plan, attempt, priority=issue.priority)
             sha = check_and_land(work, issue, change, attempt.number)
             return Outcome(issue=issue.id, title=issue.title, state="landed", sha=sha, tries=attempt.number)
         except (AgentFailed, Conflict) as no:
-            if attempt.number == last:
-                msg = f"refused after {attempt.number} {'try' if attempt.number == 1 else 'tries'}: {no}"
+            noes += isinstance(no, AgentFailed)  # a conflict is no fault of the change: somebody else was faster
+            if noes == work.site.config.tries:
+                msg = f"refused after {noes} {'try' if noes == 1 else 'tries'}: {no}"
                 raise AdwError(msg) from no
             feedback = f"{no}\n\nThe earlier change is commit {change.sha} (`git show {change.sha}`)." if change else str(no)
             attempt = results.begin(work.hub, issue, attempt.number + 1, work.hub.tip(), feedback)
@@ -238,23 +185,24 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
     Conflict or AgentFailed, with the log, if it is not fit to land.
     """
     first = phases.candidate(work.site, change, work.hub.tip())
-    asked = [(tasks.test, (issue, first, attempt)), (tasks.review, (issue, change, attempt)), (tasks.document, (issue, change, attempt))]
-    futures = [work.submit(task, *args, priority=issue.priority + 1) for task, args in asked]
-    for future in futures:
-        future.wait()  # all of them: each no is worth telling
-    tested, reviewed, documented = (work.wait(task, future, *args) for (task, args), future in zip(asked, futures, strict=True))
-    insist(tested, "the tests fail")
-    insist(reviewed, "the review found the change unfit to land")
+    soon = issue.priority + 1  # before new builds of the same priority
+    calls = [
+        work.submit(tasks.test, issue, first, attempt, priority=soon),
+        work.submit(tasks.review, issue, change, attempt, priority=soon),
+        work.submit(tasks.document, issue, change, attempt, priority=soon),
+    ]
+    tested, reviewed, documented = work.results(calls)
+    insist({"the tests fail": tested, "the review found the change unfit to land": reviewed})
     with work.turn.taken(issue.priority):
         while True:
             candidate = phases.candidate(work.site, documented, work.hub.tip())
-            insist(work.call(tasks.test, issue, candidate, attempt, priority=URGENT), f"the tests fail on top of {candidate.onto[:10]}")
-            if work.call(tasks.land, issue, candidate, attempt, priority=URGENT):
+            insist({f"the tests fail on top of {candidate.onto[:10]}": work.run(tasks.test, issue, candidate, attempt, priority=URGENT)})
+            if work.run(tasks.land, issue, candidate, attempt, priority=URGENT):
                 return candidate.sha
 
 
-def insist(verdict: Verdict, what: str) -> None:
-    """AgentFailed, with the log, if a verdict is no."""
-    if not verdict.passed:
-        msg = f"{what}:\n{verdict.log}"
-        raise AgentFailed(msg)
+def insist(verdicts: dict[str, Verdict]) -> None:
+    """AgentFailed, with their logs, if some verdicts are no."""
+    noes = [f"{what}:\n{verdict.log}" for what, verdict in verdicts.items() if not verdict.passed]
+    if noes:
+        raise AgentFailed("\n\n".join(noes))

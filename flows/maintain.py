@@ -2,12 +2,13 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.objects import State, TaskRun
 from prefect.client.schemas.sorting import TaskRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
@@ -54,7 +55,7 @@ def reconcile(hub: Hub, pool: Pool) -> str:
 
 async def _bury(run: UUID) -> None:
     """Put a flow run and its task runs, which nobody works on any more, into a final state: that frees their tag-limit slots."""
-    reason = Crashed(message="The process of this run was killed.")
+    reason: State[Any] = Crashed(message="The process of this run was killed.")
     async with get_client() as client:
         for task_run in await _all_task_runs(client, run):
             if task_run.state is None or not task_run.state.is_final():

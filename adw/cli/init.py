@@ -2,8 +2,10 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tomlkit
 from pydantic import BaseModel
@@ -88,7 +90,7 @@ def text(found: Found, branch: str) -> str:
     return tomlkit.dumps(document).replace("# :schema", "#:schema", 1)
 
 
-def _fill(into: "tomlkit.TOMLDocument | tomlkit.items.Table", model: type[BaseModel], known: dict[str, object], skip: set[str]) -> None:
+def _fill(into: "tomlkit.TOMLDocument | tomlkit.items.Table", model: type[BaseModel], known: Mapping[str, Any], skip: set[str]) -> None:
     for name, field in model.model_fields.items():
         if name in skip:
             continue

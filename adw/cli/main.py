@@ -107,7 +107,7 @@ def doctor(repo: Repo = HERE, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Argument(help="The folder to make; by default a new one.")] = HERE,
+    folder: Annotated[Path, typer.Argument(help="The folder to make; by default a new one, adw-demo.", show_default=False)] = HERE,
     *,
     again: Annotated[bool, typer.Option("--again", help="Run once more in the same folder: nothing is done twice.")] = False,
     svg: Annotated[Path | None, typer.Option(help="Also write a picture of the terminal to this file.", hidden=True)] = None,

@@ -9,8 +9,10 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import Any
 
 import httpx
+from prefect.client.schemas.objects import State
 from prefect.exceptions import PrefectException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -60,8 +62,8 @@ def _deliver(journal: Journal) -> tuple[int, str, str]:
         journal.event("note", text=line)
     if said := reconcile(hub, Pool(hub, configured(hub, delivery).pool)):
         journal.event("note", text=said)
-    outcomes: list[Outcome] = deliver(delivery, return_state=True).result(raise_on_failure=True)
-    return _judge(outcomes)
+    ended: State[Any] = deliver(delivery, return_state=True)
+    return _judge(ended.result(raise_on_failure=True))
 
 
 def _judge(outcomes: list[Outcome]) -> tuple[int, str, str]:

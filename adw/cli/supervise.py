@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from adw import proc, server
-from adw.cli.view import LineView, LiveView, summary
+from adw.cli.view import LineView, LiveView, View, summary
 from adw.errors import AdwError
 from adw.journal import Journal
 from adw.mirror import Hub
@@ -23,6 +23,7 @@ from adw.server import Server
 TRY_AGAIN = 75  # the runner's word for: the infrastructure failed
 RESTARTS = 3  # without progress between them
 STUCK_MINUTES = 5.0  # nothing runs and nothing happens for so long: something waits for ever
+CHECK_EACH = 2.0  # seconds between looks at the server
 LAST_CHANCE = 2.2  # seconds that the runner has to end by itself after Ctrl-C
 INTERRUPTED = 130
 
@@ -58,71 +59,89 @@ def new_run(hub: Hub, delivery: dict[str, Any]) -> Journal:
 
 def supervise(journal: Journal, console: Console) -> int:
     """Run what a run's folder asks for to its end, and tell about it; returns adw's exit status."""
-    progress, began = Progress(), time.monotonic()
+    began = time.monotonic()
     view = LiveView(console) if console.is_terminal else LineView(console)
-    _, position = journal.events()
     with Interrupts().heard() as interrupts:
-        with view.shown():
-            view.tick(progress)
-            with server.in_use(view.say) as prefect:
-                view.say("starting the run")
-                status = _watch(journal, prefect, progress, position, view, interrupts)
-        if progress.ui:
-            console.print(f"in the Prefect UI: {progress.ui}", soft_wrap=True)
-        summary(console, progress, time.monotonic() - began)
+        with view.shown(), server.in_use(view.say) as prefect:
+            supervisor = Supervisor(journal, prefect, view, interrupts)
+            status = supervisor.watch()
+        if supervisor.progress.ui:
+            console.print(f"in the Prefect UI: {supervisor.progress.ui}", soft_wrap=True)
+        summary(console, supervisor.progress, time.monotonic() - began)
     if status == INTERRUPTED:
         console.print(f"interrupted; what was done is kept: `adw resume {journal.folder.name}` goes on with it")
     return status
 
 
-def _watch(journal: Journal, prefect: Server, progress: Progress, position: int, view: Any, interrupts: Interrupts) -> int:
-    """The loop of a run; the exit status of its process, which is started again if it dies."""
-    runner, restarts, checked = _start(journal, prefect), 0, time.monotonic()
-    while True:
-        status = runner.wait(0.1)
-        events, position = journal.events(position)
+class Supervisor:
+    """Watches the process of one run."""
+
+    def __init__(self, journal: Journal, prefect: Server, view: View, interrupts: Interrupts) -> None:
+        self.progress = Progress()
+        self._journal, self._prefect, self._view, self._interrupts = journal, prefect, view, interrupts
+        self._position = journal.events()[1]  # what an earlier try at this run said is history
+        self._restarts = 0
+
+    def watch(self) -> int:
+        """Start the process, and again if it dies; the exit status with which it ends for good."""
+        self._view.say("starting the run")
+        runner, checked = self._start(), time.monotonic()
+        while True:
+            status = runner.wait(0.1)
+            self._read()
+            if self._interrupts.count:
+                return self._end(runner)
+            if status is not None:
+                if status >= 0 and status != TRY_AGAIN:
+                    return status
+                runner = self._again()
+            if time.monotonic() - checked > CHECK_EACH:
+                checked = time.monotonic()
+                self._check(runner)
+
+    def _start(self) -> proc.Process:
+        env = {**os.environ, **self._prefect.environment(), "PREFECT_CLIENT_MAX_RETRIES": "8"}
+        return proc.spawn([sys.executable, "-m", "adw.cli.runner", str(self._journal.folder)], env=env, log=self._journal.folder / "flow.log", leash=True)
+
+    def _read(self) -> None:
+        """Take in what the journal says, and show it."""
+        events, self._position = self._journal.events(self._position)
         for event in events:
-            progress.add(event)
-            view.event(progress, event)
-            restarts = 0 if event["event"] in {"phase", "outcome"} else restarts
-        view.tick(progress)
-        if interrupts.count:
-            return _interrupted(runner, journal, view, interrupts)
-        if status is not None:
-            if status >= 0 and status != TRY_AGAIN:
-                return status
-            restarts += 1
-            if restarts > RESTARTS:
-                msg = f"the run's process ended {restarts} times without getting on; see {journal.folder / 'flow.log'}"
-                journal.event("run ended", state="failed", reason=msg)
-                raise AdwError(msg)
-            view.say("the run's process died; starting it again")
-            runner = _start(journal, prefect)
-        if time.monotonic() - checked > 2:  # noqa: PLR2004
-            checked = time.monotonic()
-            if prefect.own and not server.kept():
-                prefect = server.ensure(view.say)
-            if progress.flow_run and not progress.busy and time.time() - progress.last > STUCK_MINUTES * 60:
-                view.say("the run waits for something that does not come; starting it again")
-                runner.signal(signal.SIGKILL)
-                progress.last = time.time()
+            self.progress.add(event)
+            self._view.event(self.progress, event)
+            self._restarts = 0 if event["event"] in {"phase", "outcome"} else self._restarts
+        self._view.tick(self.progress)
 
+    def _again(self) -> proc.Process:
+        """Start the process again; AdwError if that brings it no further."""
+        self._restarts += 1
+        if self._restarts > RESTARTS:
+            msg = f"the run's process ended {self._restarts} times without getting on; see {self._journal.folder / 'flow.log'}"
+            self._journal.event("run ended", state="failed", reason=msg)
+            raise AdwError(msg)
+        self._view.say("the run's process died; starting it again")
+        return self._start()
 
-def _start(journal: Journal, prefect: Server) -> proc.Process:
-    env = {**os.environ, **prefect.environment(), "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore", "PREFECT_CLIENT_MAX_RETRIES": "8"}
-    return proc.spawn([sys.executable, "-m", "adw.cli.runner", str(journal.folder)], env=env, log=journal.folder / "flow.log", leash=True)
+    def _check(self, runner: proc.Process) -> None:
+        """Keep the server up, and end a process that waits for what does not come."""
+        if self._prefect.own and not server.kept():
+            self._prefect = server.ensure(self._view.say)
+        if self.progress.flow_run and not self.progress.busy and time.time() - self.progress.last > STUCK_MINUTES * 60:
+            self._view.say("the run waits for something that does not come; starting it again")
+            runner.signal(signal.SIGKILL)
+            self.progress.last = time.time()
 
-
-def _interrupted(runner: proc.Process, journal: Journal, view: Any, interrupts: Interrupts) -> int:
-    """End the run's process, its agents first; by force when its time is up, or at a second Ctrl-C."""
-    view.say("ending the agents (Ctrl-C again: at once)")
-    runner.signal(signal.SIGTERM)
-    until = time.monotonic() + LAST_CHANCE
-    while runner.wait(0.05) is None and time.monotonic() < until and interrupts.count < 2:  # noqa: PLR2004
-        pass
-    if runner.poll() is None:
-        runner.signal(signal.SIGKILL)  # its agents end with it: their keepers see it go
-        runner.wait(1)
-    if not journal.progress().ended:
-        journal.event("run ended", state="interrupted", reason="")
-    return INTERRUPTED
+    def _end(self, runner: proc.Process) -> int:
+        """End the run's process, its agents first; by force when its time is up, or at a second Ctrl-C."""
+        self._view.say("ending the agents (Ctrl-C again: at once)")
+        runner.signal(signal.SIGTERM)
+        until = time.monotonic() + LAST_CHANCE
+        while runner.wait(0.05) is None and time.monotonic() < until and self._interrupts.count < 2:  # noqa: PLR2004
+            pass
+        if runner.poll() is None:
+            runner.signal(signal.SIGKILL)  # its agents end with it: their keepers see it go
+            runner.wait(1)
+        self._read()
+        if not self.progress.ended:
+            self._journal.event("run ended", state="interrupted", reason="")
+        return INTERRUPTED

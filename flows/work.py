@@ -1,0 +1,103 @@
+"""What the threads of one delivery share, and how they have phases run: on the Dask cluster, each with a slot."""
+
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import dask
+from distributed import LocalCluster
+from prefect import Task
+from prefect.context import FlowRunContext
+from prefect_dask.task_runners import DaskTaskRunner
+
+from adw import proc
+from adw.errors import AgentFailed, Conflict
+from adw.journal import Journal
+from adw.mirror import Hub
+from adw.model import Attempt, Change, Outcome
+from adw.phases import Site
+from flows.turn import Turn
+from tasks import phases as tasks
+
+SPARE_THREADS = 4  # for what needs no slot
+
+
+@dataclass(frozen=True)
+class Call:
+    """A phase that was submitted."""
+
+    task: Task[Any, Any]
+    args: tuple[Any, ...]  # but the site; the issue comes first
+    future: Any
+
+
+@dataclass
+class Work:
+    """One delivery: where, and how far the issues are."""
+
+    site: Site
+    hub: Hub
+    journal: Journal
+    landed: dict[str, str]  # issue id → commit, before this run
+    turn: Turn = field(default_factory=Turn)
+    outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
+    green: "Future[None]" = field(default_factory=Future)  # set once the tests are known to pass on the branch as it is
+
+    def run(self, task: Task[Any, Any], *args: Any, priority: int = 0) -> Any:
+        """Have a phase run, and wait for its result."""
+        return self.result(self.submit(task, *args, priority=priority))
+
+    def submit(self, task: Task[Any, Any], *args: Any, priority: int = 0) -> Call:
+        """Have a phase run as soon as a slot is free. Interrupted if the run was told to end."""
+        proc.go_on()
+        with dask.annotate(resources={"agent": 1} if task is not tasks.land else {}, priority=priority):  # type: ignore[attr-defined]
+            return Call(task, args, task.submit(self.site, *args))
+
+    def result(self, call: Call) -> Any:
+        """The result of a phase. One that Prefect had cached is noted, and made again if its commit is gone."""
+        result = call.future.result()
+        if call.future.state.name != "Cached":
+            return result
+        if isinstance(result, Change) and not self.hub.mirror.has(result.sha):
+            return self.run(call.task.with_options(refresh_cache=True), *call.args)
+        issue, *rest = call.args
+        attempt = next((arg.number if isinstance(arg, Attempt) else arg for arg in rest if isinstance(arg, Attempt | int)), 1)
+        self.journal.phase(self.site.order(issue, call.task.name, attempt), "cached")
+        return result
+
+    def results(self, calls: list[Call]) -> list[Any]:
+        """The results of phases that run at once. If some say no, one AgentFailed with all that they say."""
+        for call in calls:
+            call.future.wait()
+        found, noes = [], []
+        for call in calls:
+            try:
+                found.append(self.result(call))
+            except (AgentFailed, Conflict) as no:
+                noes.append(str(no))
+        if noes:
+            raise AgentFailed("\n\n".join(noes))
+        return found
+
+
+def local_cluster(slots: int) -> LocalCluster:
+    """Threads of this process: agents and tests are processes already."""
+    return LocalCluster(  # type: ignore[no-untyped-call]
+        n_workers=1,
+        processes=False,
+        threads_per_worker=slots + SPARE_THREADS,
+        resources={"agent": slots},
+        dashboard_address=None,
+        memory_limit=0,
+    )
+
+
+def start_cluster(slots: int) -> None:
+    """Make this flow's cluster, before any thread submits to it: at a first submit by several threads at once, each would make one."""
+    context = FlowRunContext.get()
+    if context is None or not isinstance(context.task_runner, DaskTaskRunner):
+        msg = "deliver needs a DaskTaskRunner"
+        raise TypeError(msg)
+    if not context.task_runner.address:
+        context.task_runner.cluster_kwargs["slots"] = slots
+    _ = context.task_runner.client
