@@ -53,6 +53,11 @@ class Journal:
         """What was asked for."""
         return self.folder / "run.json"
 
+    @property
+    def heart(self) -> Path:
+        """Touched each second by the run's process."""
+        return self.folder / "heartbeat"
+
     def order(self) -> dict[str, Any]:
         """What was asked for; empty if it is not known."""
         try:

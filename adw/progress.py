@@ -39,14 +39,21 @@ class Progress:
     reason: str = ""
     ui: str = ""
     notes: list[str] = field(default_factory=list)
-    work: float = 0.0  # seconds of all phases that really ran, as if one after another
+    took: dict[tuple[str, int, str], float] = field(default_factory=dict)  # seconds, by issue, try and phase
+    overtaken: set[tuple[str, int]] = field(default_factory=set)  # tries that met a conflict: alone they would have landed
     ran: int = 0
     cached: int = 0
     first_agent: float = 0.0
     flow_run: str = ""
     pid: int = 0
     birth: float = 0.0
+    began: float = 0.0  # when the flow began, behind the start of processes and servers
     last: float = 0.0
+
+    @property
+    def work(self) -> float:
+        """Seconds of the same work one phase after another: without the tries and tests that only working side by side made necessary."""
+        return sum(seconds for (issue, attempt, _), seconds in self.took.items() if (issue, attempt) not in self.overtaken)
 
     @property
     def busy(self) -> int:
@@ -64,6 +71,7 @@ class Progress:
     def _flow_started(self, event: dict[str, Any]) -> None:
         self.flow_run, self.ui = event["flow_run"], event["ui"]
         self._process_started(event)
+        self.began = self.began or event["timestamp"]
         self.state, self.reason, self.ended = "", "", 0.0
         for issue in event["issues"]:
             self.rows.setdefault(issue["id"], Row(issue["title"])).state = ""
@@ -84,7 +92,7 @@ class Progress:
         elif state == "cached":
             self.cached += 1
         else:
-            self.work += event["seconds"]
+            self.took[event["issue"], event["try"], phase] = event["seconds"]
             self.ran += 1
         row = self.rows.get(event["issue"])
         if row is None or phase not in PHASES:
@@ -94,6 +102,9 @@ class Progress:
         if state == "cached" and known and known.attempt == event["try"] and known.state in {"done", "no"}:
             return  # found again what this very run had made
         row.cells[phase] = Cell(state, event["try"], event["timestamp"], event.get("seconds", 0.0))
+
+    def _overtaken(self, event: dict[str, Any]) -> None:
+        self.overtaken.add((event["issue"], event["try"]))
 
     def _outcome(self, event: dict[str, Any]) -> None:
         row = self.rows.setdefault(event["issue"], Row(event["title"]))

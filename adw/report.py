@@ -26,7 +26,7 @@ def run_report(progress: Progress, outcomes: Sequence[Outcome]) -> str:
         f"| {_cell(o.issue)}: {_cell(o.title)} | {o.state} | {o.sha[:10]} | {progress.rows[o.issue].tries if o.issue in progress.rows else ''} |"
         for o in outcomes
     ]
-    took = max(progress.last - progress.started, 0.001)
+    took = max(progress.last - progress.began, 0.001)
     lines += ["", f"{progress.ran} phases ran and {progress.cached} were found done; {took:.0f} s, and {progress.work:.0f} s of phases one after another.", ""]
     for outcome in outcomes:
         if outcome.reason:

@@ -67,14 +67,6 @@ def users_own() -> str:
     return str(data.get("profiles", {}).get(active, {}).get("PREFECT_API_URL", ""))
 
 
-def healthy(api: str, seconds: float = 2.0) -> bool:
-    """Whether a server answers at this address."""
-    try:
-        return httpx.get(f"{api}/health", timeout=seconds, trust_env=False).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
-
-
 @contextmanager
 def in_use(tell: Callable[[str], None] = lambda _text: None) -> Iterator[Server]:
     """A server that answers, kept alive for the block."""
@@ -101,13 +93,16 @@ def check_version(api: str) -> None:
 
 
 def ensure(tell: Callable[[str], None] = lambda _text: None) -> Server:
-    """Adw's own server, started if it does not run; AdwError with the end of its log if it does not come up."""
+    """Adw's own server, started if it does not run; AdwError with the end of its log if it does not come up.
+
+    Calls can be made at once: while the server starts they wait in the queue of its socket, which is there already.
+    """
     until = time.monotonic() + START_LIMIT
     log = folder() / "server.log"
     with lock.held(folder() / "starting"):
         while time.monotonic() < until:
             state = _state()
-            if kept() and state and healthy(state["api"], 5):
+            if kept() and state:
                 return Server(state["api"], own=True)
             if not kept():
                 tell("starting the Prefect server (the first time takes a little longer)")

@@ -171,6 +171,8 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
             sha = check_and_land(work, issue, change, attempt.number)
             return Outcome(issue=issue.id, title=issue.title, state="landed", sha=sha, tries=attempt.number)
         except (AgentFailed, Conflict) as no:
+            if isinstance(no, Conflict):
+                work.journal.event("overtaken", issue=issue.id, **{"try": attempt.number})
             noes += isinstance(no, AgentFailed)  # a conflict is no fault of the change: somebody else was faster
             if noes == work.site.config.tries:
                 msg = f"refused after {noes} {'try' if noes == 1 else 'tries'}: {no}"

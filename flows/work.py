@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dask
+import dask.config
 from distributed import LocalCluster
 from prefect import Task
 from prefect.context import FlowRunContext
@@ -20,6 +21,8 @@ from flows.turn import Turn
 from tasks import phases as tasks
 
 SPARE_THREADS = 4  # for what needs no slot
+# Dask's profiler looks at all threads' frames a hundred times a second, and CPython can deadlock over that (seen on 3.11.7).
+QUIET = {"distributed.worker.profile.enabled": False, "distributed.logging.distributed": "error"}
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Work:
 
 def local_cluster(slots: int) -> LocalCluster:
     """Threads of this process: agents and tests are processes already."""
+    dask.config.set(QUIET)
     return LocalCluster(  # type: ignore[no-untyped-call]
         n_workers=1,
         processes=False,

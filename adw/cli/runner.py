@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from typing import Any
 import httpx
 from prefect.client.schemas.objects import State
 from prefect.exceptions import PrefectException
-from sqlalchemy.exc import SQLAlchemyError
 
 from adw import proc
 from adw.config import Config, parse
@@ -28,15 +28,16 @@ from flows.deliver import Delivery, configured, deliver
 from flows.maintain import reconcile
 
 TRY_AGAIN = 75
-INFRASTRUCTURE = (httpx.HTTPError, PrefectException, SQLAlchemyError, ConnectionError, TimeoutError)
+INFRASTRUCTURE = (httpx.HTTPError, PrefectException, ConnectionError, TimeoutError)
 
 
 def main(folder: Path) -> int:
     """Deliver what the run's folder asks for, and say in its journal how it ended."""
     signal.signal(signal.SIGTERM, lambda *_: proc.end_all())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is for whoever started us
-    threading.Thread(target=_mind_the_leash, daemon=True).start()
     journal = Journal(folder)
+    threading.Thread(target=_mind_the_leash, daemon=True).start()
+    threading.Thread(target=_beat, args=[journal.heart], daemon=True).start()
     journal.event("process started", pid=os.getpid(), birth=proc.born(os.getpid()))
     try:
         status, state, reason = _deliver(journal)
@@ -103,6 +104,13 @@ def _mind_the_leash() -> None:
     while os.read(0, 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _beat(heart: Path) -> None:
+    """Show that this process gets on: whoever started it ends one that does not."""
+    while True:
+        heart.touch()
+        time.sleep(1)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from adw.server import Server
 TRY_AGAIN = 75  # the runner's word for: the infrastructure failed
 RESTARTS = 3  # without progress between them
 STUCK_MINUTES = 5.0  # nothing runs and nothing happens for so long: something waits for ever
+SILENT_CHECKS = 30  # without a heartbeat: the process hangs as a whole
 CHECK_EACH = 2.0  # seconds between looks at the server
 LAST_CHANCE = 2.2  # seconds that the runner has to end by itself after Ctrl-C
 INTERRUPTED = 130
@@ -81,6 +82,7 @@ class Supervisor:
         self._journal, self._prefect, self._view, self._interrupts = journal, prefect, view, interrupts
         self._position = journal.events()[1]  # what an earlier try at this run said is history
         self._restarts = 0
+        self._beat, self._silent = 0.0, 0
 
     def watch(self) -> int:
         """Start the process, and again if it dies; the exit status with which it ends for good."""
@@ -126,10 +128,14 @@ class Supervisor:
         """Keep the server up, and end a process that waits for what does not come."""
         if self._prefect.own and not server.kept():
             self._prefect = server.ensure(self._view.say)
-        if self.progress.flow_run and not self.progress.busy and time.time() - self.progress.last > STUCK_MINUTES * 60:
-            self._view.say("the run waits for something that does not come; starting it again")
+        beat = self._journal.heart.stat().st_mtime if self._journal.heart.exists() else 0.0
+        waits = self.progress.flow_run and not self.progress.busy and time.time() - self.progress.last > STUCK_MINUTES * 60
+        self._silent = 0 if beat != self._beat else self._silent + 1
+        self._beat = beat
+        if waits or self._silent > SILENT_CHECKS:
+            self._view.say("the run does not get on; starting it again")
             runner.signal(signal.SIGKILL)
-            self.progress.last = time.time()
+            self.progress.last, self._silent = time.time(), 0
 
     def _end(self, runner: proc.Process) -> int:
         """End the run's process, its agents first; by force when its time is up, or at a second Ctrl-C."""

@@ -52,15 +52,17 @@ def _cell(cell: Cell | None, now: float) -> Text:
 
 
 def _ended(row: Row) -> Text:
-    text = {"landed": f"landed {row.sha[:8]}", "already landed": f"already landed {row.sha[:8]}"}.get(row.state, row.state)
+    text = f"landed {row.sha[:7]}" if row.state == "landed" else row.state
     return Text(text, STYLES.get(row.state, "dim"))
 
 
 def table(progress: Progress, now: float) -> Table:
     """Issues × phases, with what runs first where there are more than a screen holds."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name, least in (("issue", 14), *((phase, 9) for phase in PHASES), ("", 15)):
-        shown.add_column(name, no_wrap=True, min_width=least, overflow="ellipsis", ratio=1 if name == "issue" else None)
+    shown = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    shown.add_column("issue", no_wrap=True, overflow="ellipsis", ratio=1)
+    for phase in PHASES:
+        shown.add_column(phase, no_wrap=True, width=10 if phase != "land" else 9)
+    shown.add_column("", no_wrap=True, width=14)
     rows = list(progress.rows.values())
     if len(rows) > SHOWN_ROWS:
         rows.sort(key=lambda row: (not any(cell.state == "running" for cell in row.cells.values()), bool(row.state)))
@@ -154,9 +156,12 @@ def summary(console: Console, progress: Progress, seconds: float) -> None:
             console.print(Text.assemble((f"{row.state} ", STYLES.get(row.state, "red")), f"{row.title}  ", (f"({name}) ", "dim"), first))
             if rest:
                 console.print(Text("\n".join(f"    {line}" for line in rest.strip().splitlines()[-12:]), "dim"))
-    if progress.ran or progress.cached:
-        sequential = f"; the same phases one after another: {duration(progress.work)}" if progress.work else ""
-        ratio = f" ({progress.work / seconds:.1f}× faster)" if progress.work > seconds else ""
-        console.print(f"took {duration(seconds)}{sequential}{ratio}; {progress.ran} phases ran, {progress.cached} found in the cache")
+    if progress.began:
+        flow = max(0.001, progress.last - progress.began)
+        start = max(0.0, seconds - flow)
+        ratio = f", {progress.work / flow:.1f} times as long" if progress.work > flow else ""
+        sequential = f"; the same work one phase after another: {duration(progress.work)}{ratio}" if progress.work else ""
+        console.print(f"took {duration(flow)} (and {duration(start)} to start){sequential}", soft_wrap=True, highlight=False)
+        console.print(f"{progress.ran} phases ran, {progress.cached} were found in the cache", highlight=False)
     if progress.reason:
         console.print(f"[red]{escape(progress.reason)}[/red]", soft_wrap=True)
