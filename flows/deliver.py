@@ -186,7 +186,10 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
 
     Conflict or AgentFailed, with the log, if it is not fit to land.
     """
-    first = phases.candidate(work.site, change, work.hub.tip())
+    tip = work.hub.tip()
+    if sha := landed_since(work, issue, change.base, tip):
+        return sha
+    first = phases.candidate(work.site, change, tip)
     soon = issue.priority + 1  # before new builds of the same priority
     calls = [
         work.submit(tasks.test, issue, first, attempt, priority=soon),
@@ -197,10 +200,18 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
     insist({"the tests fail": tested, "the review found the change unfit to land": reviewed})
     with work.turn.taken(issue.priority):
         while True:
-            candidate = phases.candidate(work.site, documented, work.hub.tip())
+            tip = work.hub.tip()
+            if sha := landed_since(work, issue, change.base, tip):
+                return sha
+            candidate = phases.candidate(work.site, documented, tip)
             insist({f"the tests fail on top of {candidate.onto[:10]}": work.run(tasks.test, issue, candidate, attempt, priority=URGENT)})
             if work.run(tasks.land, issue, candidate, attempt, priority=URGENT):
                 return candidate.sha
+
+
+def landed_since(work: Work, issue: Issue, base: str, tip: str) -> str:
+    """The commit by which another run landed the issue after a base, if one did."""
+    return work.hub.mirror.trailers(f"{base}..{tip}").get(issue.id, "")
 
 
 def insist(verdicts: dict[str, Verdict]) -> None:

@@ -1,0 +1,68 @@
+# Everything that a developer or CI does; `make help` lists it. Nothing but python3 (3.11 or newer), git and make is needed.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+
+.PHONY: help
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(READY)  ## make .venv with the locked dependencies and adw itself
+
+.uv/bin/uv:
+	@test -n "$(PYTHON)" || { echo "adw needs Python 3.11 or newer, and found none: install it" >&2; exit 2; }
+	@$(PYTHON) -m venv .uv || { rm -rf .uv; echo "Python cannot make a venv: on Debian, apt install python3-venv" >&2; exit 2; }
+	@.uv/bin/pip install --quiet --disable-pip-version-check uv
+
+$(READY): requirements.lock pyproject.toml | $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)
+	@test -n "$(PYTHON)" || { echo "adw needs Python 3.11 or newer, and found none: install it" >&2; exit 2; }
+	@test -x $(BIN)/python || $(UV) venv --quiet --python "$(PYTHON)" $(VENV)
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+.PHONY: demo
+demo: setup  ## set up, and deliver five issues of a small project with a scripted agent
+	@$(BIN)/adw demo
+
+.PHONY: test
+test: setup  ## set up, and run the tests
+	@$(BIN)/python -m pytest
+
+.PHONY: check
+check: setup  ## all that CI checks: format, lint, types, layers, tests with coverage
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary adw flows tasks deployments benchmarks
+	@$(BIN)/lint-imports --no-logo >.import-linter.log || { cat .import-linter.log; exit 1; }
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest --durations=10
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+.PHONY: format
+format: setup  ## format the code and mend what can be mended
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+.PHONY: lock
+lock: | $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)  ## resolve the dependencies anew
+	@$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev pyproject.toml --upgrade -o requirements.lock
+
+.PHONY: picture
+picture: setup  ## record the demo's terminal into docs/demo.svg
+	@dir=$$(mktemp -d) && $(BIN)/adw demo "$$dir/adw-demo" --svg docs/demo.svg && rm -rf "$$dir"
+
+.PHONY: bench-small
+bench-small: setup  ## measure adw's overheads, as ratios of one run
+	@$(BIN)/python benchmarks/small.py
+
+.PHONY: clean
+clean:  ## remove what setup made
+	rm -rf $(VENV) .uv .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -1,0 +1,152 @@
+"""Whole runs: the `adw` command in a process of its own, one Prefect server for the session."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.conftest import Repository, make_repository
+
+LIMIT = 120  # seconds for anything
+
+
+def until(what: Callable[[], Any], seconds: float = LIMIT) -> Any:
+    """Wait for something to become true; fails if it does not."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := what():
+            return found
+        time.sleep(0.02)
+    pytest.fail(f"{getattr(what, '__name__', what)} did not become true in {seconds} s")
+
+
+@dataclass
+class Adw:
+    """The `adw` command on one repository, with a home that the session's tests share (for its server)."""
+
+    home: Path
+    repository: Repository
+    issues: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "ADW_HOME": str(self.home), "ADW_SERVER_IDLE_MINUTES": "5", "PYTHONUNBUFFERED": "1", **self.env}
+
+    def start(self, *args: str) -> "subprocess.Popen[str]":
+        """Start a command in a session of its own; SIGINT reaches it, as from a terminal."""
+        command = [sys.executable, "-m", "adw", *args]
+        return subprocess.Popen(
+            command,
+            cwd=self.repository.path,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+        )
+
+    def call(self, *args: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end; output and errors in one."""
+        process = self.start(*args)
+        out, _ = process.communicate(timeout=LIMIT)
+        return subprocess.CompletedProcess(args, process.returncode, out, "")
+
+    def issue(self, name: str, title: str = "", **front: str) -> None:
+        self.issues.mkdir(exist_ok=True)
+        lines = "".join(f"{key}: {value}\n" for key, value in front.items())
+        (self.issues / f"{name}.md").write_text(f"---\n{lines}---\n# {title or f'Add {name}'}\n\nplease\n")
+
+    def agent(self, script: str) -> Path:
+        """A line for sh per phase, as a file; `$ADW_PHASE`, `$ADW_ISSUE` and `$ADW_TRY` tell it where it is."""
+        path = self.issues.parent / "agent.sh"
+        path.write_text(script)
+        return path
+
+    def run_args(self, agent: str = "", test: str = "test -f code.txt") -> list[str]:
+        """What `adw run` needs on a repository without adw.toml."""
+        script = self.agent(agent or WRITES)
+        return ["run", str(self.issues), "--agent-command", f"sh '{script}'", "--test-command", test]
+
+    @property
+    def runs(self) -> list[Path]:
+        """The folders of this repository's runs, oldest first."""
+        return sorted(self.place.glob("runs/*"), key=lambda path: (path / "run.json").stat().st_mtime_ns)
+
+    @property
+    def place(self) -> Path:
+        found = [path for path in self.home.glob("repositories/*") if path.name.startswith(self.repository.path.name)]
+        return found[0] if found else self.home / "none"
+
+    def events(self) -> list[dict[str, Any]]:
+        """What the newest run said so far."""
+        file = self.runs[-1] / "events.jsonl" if self.runs else Path("/nonexistent")
+        return [json.loads(line) for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")] if file.exists() else []
+
+    def phase(self, issue: str, phase: str, state: str = "running") -> bool:
+        return any(e["event"] == "phase" and (e["issue"], e["phase"], e["state"]) == (issue, phase, state) for e in self.events())
+
+    def flow(self) -> psutil.Process:
+        """The process of the newest run."""
+        started = until(lambda: [e for e in self.events() if e["event"] == "process started"])
+        return psutil.Process(started[-1]["pid"])
+
+    def leased(self) -> list[psutil.Process]:
+        """Processes that carry the marker of one of this repository's leases."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if str(self.place) in process.environ().get("HOME", "") and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+    def assert_whole(self, *landed: str) -> None:
+        """All issues landed, each once, on a repository that is sound, and nothing is left over."""
+        until(lambda: not self.leased())
+        ids = self.repository.git("log", "--format=%(trailers:key=Adw-Issue,valueonly,separator=)", "main").split()
+        assert sorted(ids) == sorted(landed)
+        assert "error" not in self.repository.git("fsck", "--no-dangling")
+        assert self.repository.git("status", "--porcelain") == ""
+        assert not list((self.repository.path / ".git").rglob("*.lock"))
+        assert not list((self.place / "mirror.git").rglob("*.lock"))
+
+
+WRITES = """
+echo "$ADW_PHASE of $ADW_ISSUE"
+[ "$ADW_PHASE" != build ] || echo "$ADW_ISSUE" > "$ADW_ISSUE.txt"
+"""
+
+
+@pytest.fixture(scope="session")
+def server_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An ADW_HOME whose Prefect server serves all whole runs of the session."""
+    home = tmp_path_factory.mktemp("adw")
+    yield home
+    stop = "import sys; from adw import server; server.stop()"
+    subprocess.run([sys.executable, "-c", stop], env={**os.environ, "ADW_HOME": str(home)}, check=True, timeout=60)
+    assert not [p for p in psutil.process_iter() if _belongs(p, home)]
+
+
+def _belongs(process: psutil.Process, home: Path) -> bool:
+    try:
+        return process.environ().get("ADW_HOME") == str(home) and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid()
+    except (psutil.Error, OSError):
+        return False
+
+
+@pytest.fixture
+def adw(server_home: Path, tmp_path: Path) -> Adw:
+    repository = make_repository(tmp_path / f"repo-{tmp_path.name[-20:]}")
+    return Adw(server_home, repository, tmp_path / "issues")
