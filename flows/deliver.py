@@ -112,11 +112,15 @@ def deliver_all(work: Work, issues: Sequence[Issue], *, allow_red_base: bool) ->
     if allow_red_base or all(issue.id in work.landed for issue in issues):
         work.green.set_result(None)
     with ThreadPoolExecutor(len(issues) + 1, thread_name_prefix="issue") as threads:
-        if not work.green.done():
-            threads.submit(contextvars.copy_context().run, check_base, work)
-        for issue in issues:
-            threads.submit(contextvars.copy_context().run, deliver_one, work, issue)
-        return [work.outcomes[issue.id].result() for issue in issues]
+        try:
+            if not work.green.done():
+                threads.submit(contextvars.copy_context().run, check_base, work)
+            for issue in issues:
+                threads.submit(contextvars.copy_context().run, deliver_one, work, issue)
+            return [work.outcomes[issue.id].result() for issue in issues]
+        except BaseException:  # Prefect's own way to cancel a flow: the agents first, or their tasks would not end
+            proc.end_all()
+            raise
 
 
 def check_base(work: Work) -> None:

@@ -28,6 +28,8 @@ from flows.deliver import Delivery, configured, deliver
 from flows.maintain import reconcile
 
 TRY_AGAIN = 75
+INTERRUPTED = 130
+END_LIMIT = 20  # seconds for an end in good order
 INFRASTRUCTURE = (httpx.HTTPError, PrefectException, ConnectionError, TimeoutError)
 
 
@@ -46,7 +48,7 @@ def main(folder: Path) -> int:
     except INFRASTRUCTURE as no:
         traceback.print_exc()
         return _interrupted(journal) if proc.stopped() else _again(journal, no)
-    except Exception as no:  # noqa: BLE001 - the edge: this is a bug of adw's
+    except BaseException as no:  # noqa: BLE001 - the edge: Prefect's signal that the flow was cancelled, or a bug of adw's
         traceback.print_exc()
         status, state, reason = 3, "failed", f"a bug in adw, {type(no).__name__}: {no}"
     if proc.stopped():
@@ -91,7 +93,7 @@ def _family() -> set[type]:
 
 def _interrupted(journal: Journal) -> int:
     journal.event("run ended", state="interrupted", reason="")
-    return 130
+    return INTERRUPTED
 
 
 def _again(journal: Journal, no: Exception) -> int:
@@ -100,10 +102,12 @@ def _again(journal: Journal, no: Exception) -> int:
 
 
 def _mind_the_leash() -> None:
-    """Our standard input is a pipe to whoever started us; when it closes, they are gone, and so is the reason to go on."""
+    """Our standard input is a pipe to whoever started us; when it closes, they want an end, or are gone."""
     while os.read(0, 1024):
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    proc.end_all()
+    time.sleep(END_LIMIT)
+    os._exit(INTERRUPTED)  # something hangs; the next run mends what is left
 
 
 def _beat(heart: Path) -> None:

@@ -140,7 +140,7 @@ class Supervisor:
     def _end(self, runner: proc.Process) -> int:
         """End the run's process, its agents first; by force when its time is up, or at a second Ctrl-C."""
         self._view.say("ending the agents (Ctrl-C again: at once)")
-        runner.signal(signal.SIGTERM)
+        runner.hang_up()
         until = time.monotonic() + LAST_CHANCE
         while runner.wait(0.05) is None and time.monotonic() < until and self._interrupts.count < 2:  # noqa: PLR2004
             pass
