@@ -1,6 +1,8 @@
 """`adw demo`: the main job on a small project, with nothing to set up."""
 
+import io
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,11 +11,16 @@ from rich.console import Console
 from adw import demo as project
 from adw.cli.deliver import check
 from adw.cli.supervise import new_run, supervise
+from adw.cli.view import summary, table
 from adw.errors import Misuse
 from adw.issues import markdown
 from adw.mirror import find_hub
+from adw.progress import Progress
 
 NAME = "adw-demo"
+WIDTH = 120  # columns of the picture
+FIRST = "{number} issues for {repository}; a scripted agent, real git, real tests"
+LAST = "the project is in {repository} (`git log` there shows what landed); once more: adw demo --again {folder}"
 FLAGS = {"agents": None, "agent": None, "agent_command": None, "test_command": None, "tries": None, "allow_red_base": False}
 
 
@@ -24,19 +31,29 @@ def demo(folder: Path, *, again: bool, svg: Path | None) -> int:
         msg = f"there is no demo in {folder.absolute()}: run it first without --again"
         raise Misuse(msg)
     repository = folder / "shelf" if again else project.write(folder)
-    console = Console(record=svg is not None, width=110 if svg else None, force_terminal=True if svg else None)
+    console = Console()
     hub = find_hub(repository)
     issues = markdown.read_all([str(folder / "issues")])
     check(hub, issues, FLAGS)
-    console.print(f"{len(issues)} issues for {repository}; a scripted agent, real git, real tests", highlight=False)
+    console.print(FIRST.format(number=len(issues), repository=repository.absolute()), highlight=False, soft_wrap=True)
     journal = new_run(hub, {"repository": str(repository.absolute()), "issues": [asdict(issue) for issue in issues], "branch": hub.branch, **FLAGS})
+    began = time.monotonic()
     status = supervise(journal, console)
-    console.print(
-        f"the project is in {repository.absolute()} (`git log` there shows what landed); once more: adw demo --again {folder}", soft_wrap=True, highlight=False
-    )
+    console.print(LAST.format(repository=repository.absolute(), folder=folder), soft_wrap=True, highlight=False)
     if svg:
-        console.save_svg(str(svg), title="adw demo")
+        picture(svg, journal.progress(), time.monotonic() - began)
     return status
+
+
+def picture(svg: Path, progress: Progress, seconds: float) -> None:
+    """What the terminal shows at the end of a run, as an SVG file; the folders in it are made short."""
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    console.print("$ make demo", highlight=False)
+    console.print(FIRST.format(number=len(progress.rows), repository="adw-demo/shelf"), highlight=False)
+    console.print(table(progress, progress.last))
+    summary(console, progress, seconds)
+    console.print(LAST.format(repository="adw-demo/shelf", folder="adw-demo"), highlight=False)
+    console.save_svg(str(svg), title="adw demo")
 
 
 def _new() -> Path:

@@ -149,13 +149,13 @@ def summary(console: Console, progress: Progress, seconds: float) -> None:
     """How a run ended: what landed, what did not and why, and what it took."""
     for name, row in progress.rows.items():
         if row.state in {"landed", "already landed"}:
-            console.print(Text.assemble((f"{row.state} ", STYLES[row.state]), row.sha[:10], f"  {row.title}  ", (f"({name})", "dim")))
+            console.print(Text.assemble((f"{row.state} ", STYLES[row.state]), row.sha[:10], f"  {row.title}  ", (f"({name})", "dim")), soft_wrap=True)
     for name, row in progress.rows.items():
         if row.state and row.state not in {"landed", "already landed"}:
             first, _, rest = row.reason.partition("\n")
-            console.print(Text.assemble((f"{row.state} ", STYLES.get(row.state, "red")), f"{row.title}  ", (f"({name}) ", "dim"), first))
+            console.print(Text.assemble((f"{row.state} ", STYLES.get(row.state, "red")), f"{row.title}  ", (f"({name}) ", "dim"), first), soft_wrap=True)
             if rest:
-                console.print(Text("\n".join(f"    {line}" for line in rest.strip().splitlines()[-12:]), "dim"))
+                console.print(Text("\n".join(f"    {line}" for line in rest.strip().splitlines()[-12:]), "dim"), soft_wrap=True)
     if progress.began:
         flow = max(0.001, progress.last - progress.began)
         start = max(0.0, seconds - flow)

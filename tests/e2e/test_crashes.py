@@ -43,7 +43,7 @@ def active_slots(home: Path) -> int:
 def test_killed_in_each_phase_in_turn_everything_lands_once_and_what_had_ended_is_not_repeated(adw: Adw) -> None:
     for name in ("a", "b"):
         adw.issue(name)
-    args = adw.run_args(slow(adw.issues.parent), 'sleep 0.4; test -f code.txt')
+    args = adw.run_args(slow(adw.issues.parent), "sleep 0.4; test -f code.txt")
     for phase in PHASES:
         process = adw.start(*args)
         until(lambda phase=phase: process.poll() is not None or any(adw.phase(name, phase) for name in ("a", "b")))
