@@ -8,6 +8,7 @@ from adw import proc
 from adw.home import Place
 from adw.journal import Journal
 from adw.mirror import Hub
+from adw.phases import base_issue
 from adw.pool import Pool
 
 DAY = 86400
@@ -65,6 +66,7 @@ def prune(hub: Hub, pool: Pool, days: float) -> Cleaned:
 
 
 def _landed_refs(hub: Hub) -> list[str]:
-    """All refs of issues whose change is on the branch, but the one that says so."""
+    """All refs of issues whose change is on the branch, but the one that says so; and the tests of the branch as it was."""
     landed = {ref.split("/")[2] for ref, sha in hub.mirror.refs("refs/adw/*/landed").items() if hub.mirror.is_ancestor(sha, hub.tip())}
+    landed.add(base_issue(hub.branch).key)
     return [ref for ref in hub.mirror.refs("refs/adw") if ref.split("/")[2] in landed and ref.split("/")[3] != "landed"]

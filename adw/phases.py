@@ -166,6 +166,11 @@ def candidate(site: Site, change: Change, onto: str) -> Candidate:
     return Candidate(sha=sha, tree=tree, onto=onto, code=mirror.without(tree, site.config.docs))
 
 
+def base_issue(branch: str) -> Issue:
+    """What stands for an issue when the branch is tested as it is."""
+    return Issue(id="(base)", title=f"{branch} as it is", body="")
+
+
 def base_candidate(site: Site, tip: str) -> Candidate:
     """The branch as it is, to be tested like a candidate."""
     mirror = site.hub().mirror

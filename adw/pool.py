@@ -121,6 +121,7 @@ class Pool:
     def lease(self, commit: str, order: Order) -> Iterator[Lease]:
         """Lend a clean worktree at a commit, ours alone until the block ends; waits while all are lent.
 
+        What works in it is to be run by `proc.kept`, which leaves nothing running.
         DiskFull before anything is written where there is too little room.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -138,8 +139,6 @@ class Pool:
             except AgentFailed:
                 _write(held, replace(holder, returned=True))
                 raise
-            finally:
-                proc.sweep(holder.lease)
             _write(held, replace(holder, returned=True))
 
     def _take(self) -> tuple[Path, IO[str]]:
@@ -270,8 +269,8 @@ def _lend_git(hub: Hub, slot: Path, commit: str) -> None:
     """Give the slot a fresh git directory of its own, with the commit checked out and the mirror's objects behind it."""
     own = slot / "git"
     _remove(own)
-    for folder in ("objects/info", "refs", "info"):
-        (own / folder).mkdir(parents=True)
+    (own / "objects" / "info").mkdir(parents=True)
+    (own / "refs").mkdir()
     (own / "objects" / "info" / "alternates").write_text(f"{hub.mirror.directory / 'objects'}\n")
     (own / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = false\n[user]\n\tname = agent\n\temail = agent@localhost\n")
     (own / "HEAD").write_text(f"{commit}\n")

@@ -125,7 +125,7 @@ def deliver_all(work: Work, issues: Sequence[Issue], *, allow_red_base: bool) ->
 
 def check_base(work: Work) -> None:
     """Test the branch as it is, so that no agent is paid for work that could not land."""
-    issue = Issue(id="(base)", title=f"{work.hub.branch} as it is", body="")
+    issue = phases.base_issue(work.hub.branch)
     try:
         verdict = work.run(tasks.test, issue, phases.base_candidate(work.site, work.hub.tip()), 1, priority=URGENT)
         if not verdict.passed:

@@ -1,11 +1,13 @@
 """`adw demo`: the main job on a small project, with nothing to set up."""
 
 import io
+import re
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from adw import demo as project
@@ -53,7 +55,8 @@ def picture(svg: Path, progress: Progress, seconds: float) -> None:
     console.print(table(progress, progress.last))
     summary(console, progress, seconds)
     console.print(LAST.format(repository="adw-demo/shelf", folder="adw-demo"), highlight=False)
-    console.save_svg(str(svg), title="adw demo")
+    without_fonts = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)  # a picture loads nothing from elsewhere
+    console.save_svg(str(svg), title="adw demo", code_format=without_fonts)
 
 
 def _new() -> Path:

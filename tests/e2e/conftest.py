@@ -2,10 +2,10 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,23 @@ def until(what: Callable[[], Any], seconds: float = LIMIT) -> Any:
             return found
         time.sleep(0.02)
     pytest.fail(f"{getattr(what, '__name__', what)} did not become true in {seconds} s")
+
+
+def api(home: Path) -> str:
+    """The address of the session's Prefect server."""
+    return str(json.loads((home / "prefect" / "server.json").read_text())["api"])
+
+
+def ask(home: Path, path: str, **body: Any) -> Any:
+    """Ask the session's Prefect server."""
+    request = urllib.request.Request(f"{api(home)}/{path}", json.dumps(body).encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def active_slots(home: Path) -> int:
+    """How many slots of the tag limit are taken."""
+    return sum(limit["active_slots"] for limit in ask(home, "v2/concurrency_limits/filter"))
 
 
 @dataclass
@@ -53,7 +70,6 @@ class Adw:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
         )
 
     def call(self, *args: str) -> "subprocess.CompletedProcess[str]":

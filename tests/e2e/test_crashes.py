@@ -1,17 +1,16 @@
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import threading
-import urllib.request
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
 from adw.model import PHASES
-from tests.e2e.conftest import Adw, until
+from tests.e2e.conftest import Adw, active_slots, until
 
 
 def slow(folder: Path) -> str:
@@ -32,12 +31,9 @@ def kill_all(adw: Adw, process: "subprocess.Popen[str]") -> None:
     process.communicate()
 
 
-def active_slots(home: Path) -> int:
-    """How many slots of the tag limit are taken, as the server says."""
-    api = json.loads((home / "prefect" / "server.json").read_text())["api"]
-    request = urllib.request.Request(f"{api}/v2/concurrency_limits/filter", b"{}", {"content-type": "application/json"})
-    with urllib.request.urlopen(request) as answer:
-        return sum(limit["active_slots"] for limit in json.load(answer))
+def reached(adw: Adw, process: "subprocess.Popen[str]", phase: str) -> bool:
+    """Whether some issue is in a phase, or all is over."""
+    return process.poll() is not None or any(adw.phase(name, phase) for name in ("a", "b"))
 
 
 def test_killed_in_each_phase_in_turn_everything_lands_once_and_what_had_ended_is_not_repeated(adw: Adw) -> None:
@@ -46,7 +42,7 @@ def test_killed_in_each_phase_in_turn_everything_lands_once_and_what_had_ended_i
     args = adw.run_args(slow(adw.issues.parent), "sleep 0.4; test -f code.txt")
     for phase in PHASES:
         process = adw.start(*args)
-        until(lambda phase=phase: process.poll() is not None or any(adw.phase(name, phase) for name in ("a", "b")))
+        until(partial(reached, adw, process, phase))
         kill_all(adw, process)
         until(lambda: not adw.leased())  # agents end with adw, before anybody cleans up
     done = adw.call(*args)
