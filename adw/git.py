@@ -136,7 +136,7 @@ class Git:
         status, out, err = self.call("merge-tree", "--write-tree", "--name-only", onto, change)
         if status == 0:
             return out.split("\n", 1)[0]
-        if status == 1:
+        if status == 1 and re.match(r"[0-9a-f]{40,64}\n", out):
             tree_and_files, _, messages = out.partition("\n\n")
             files = sorted(set(tree_and_files.splitlines()[1:]))
             msg = f"the change does not merge onto {onto[:10]}: conflict in {', '.join(files)}\n{messages.strip()}"
@@ -150,7 +150,7 @@ class Git:
         landed: dict[str, str] = {}
         for record in out.split("\0"):
             sha, *ids = record.strip("\n").split("\1")
-            for name in ids:
+            for name in filter(None, ids):  # a line of the body may look like the trailer
                 landed.setdefault(name, sha)
         return landed
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 
 from adw.errors import Misuse
 from adw.model import Issue
@@ -31,8 +32,11 @@ def in_order(issues: Sequence[Issue], landed: frozenset[str] = frozenset()) -> l
         raise Misuse(msg) from no
     place = {issue.id: number for number, issue in enumerate(issues)}
     order: list[Issue] = []
+    ready: list[tuple[int, int, str]] = []
     while sorter.is_active():
-        for name in sorted(sorter.get_ready(), key=lambda n: (-by_id[n].priority, place[n])):
-            order.append(by_id[name])
-            sorter.done(name)
+        for name in sorter.get_ready():
+            heappush(ready, (-by_id[name].priority, place[name], name))
+        first = heappop(ready)[2]
+        order.append(by_id[first])
+        sorter.done(first)
     return order

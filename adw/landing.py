@@ -13,6 +13,8 @@ from adw.git import Git, Prepared, checkouts
 from adw.mirror import Hub
 from adw.model import Candidate, Issue
 
+LONGEST = 60  # seconds that a landing takes at most
+
 
 def land(hub: Hub, issue: Issue, candidate: Candidate) -> bool:
     """Move the branch to a candidate, and the checkout of it as `git merge --ff-only` does; False if the branch moved first.
@@ -26,8 +28,14 @@ def land(hub: Hub, issue: Issue, candidate: Candidate) -> bool:
         hub.mirror.point(f"refs/adw/{issue.key}/candidate", candidate.sha)
         hub.publish(issue.key)
         intent.declare()
-        landed = _swap(hub, issue, candidate, checkout)
-        intent.withdraw()  # not after an error: what it left behind is cleared up by the next landing
+        try:
+            landed = _swap(hub, issue, candidate, checkout)
+        except GitBusy:
+            raise  # git may have been killed: the note stays, so that the next landing clears up what it left behind
+        except BaseException:
+            intent.withdraw()
+            raise
+        intent.withdraw()
     if landed:
         hub.tip()
     return landed
@@ -45,18 +53,26 @@ def _swap(hub: Hub, issue: Issue, candidate: Candidate, checkout: Path | None) -
             raise GitBusy(msg)
         msg = f"cannot move {hub.branch} in {hub.path}: {said}"
         raise GitFailed(msg)
-    if checkout is not None:
-        view = Git(checkout / ".git", work_tree=checkout)
-        view.call("update-index", "-q", "--refresh")
-        status, _, err = view.call("read-tree", "-m", "-u", candidate.onto, candidate.sha)
-        if status:
-            transaction.abort()
-            msg = f"local edits in {checkout} stand in the way of landing {issue.id}: commit or stash them, then `adw resume` ({err.strip()})"
-            raise Blocked(msg)
+    try:
+        if checkout is not None:
+            _fast_forward(checkout, issue, candidate)
+    except BaseException:
+        transaction.abort()
+        raise
     if not transaction.commit():
         msg = f"git did not finish moving {hub.branch} in {hub.path}"
         raise GitBusy(msg)
     return True
+
+
+def _fast_forward(checkout: Path, issue: Issue, candidate: Candidate) -> None:
+    """Move files and index of a checkout; Blocked, with nothing moved, if local edits stand in the way."""
+    view = Git(checkout / ".git", work_tree=checkout)
+    view.call("update-index", "-q", "--refresh")
+    status, _, err = view.call("read-tree", "-m", "-u", candidate.onto, candidate.sha)
+    if status:
+        msg = f"local edits in {checkout} stand in the way of landing {issue.id}: commit or stash them, then `adw resume` ({err.strip()})"
+        raise Blocked(msg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +99,6 @@ class Intent:
         index = Path(Git(checkout / ".git").run("rev-parse", "--path-format=absolute", "--git-path", "index.lock")) if checkout else None
         for stale in (refs / "heads" / f"{hub.branch}.lock", *(refs / "adw").rglob("*.lock"), *([index] if index else [])):
             with suppress(FileNotFoundError):
-                if since - 1 <= stale.stat().st_mtime:
+                if since - 1 <= stale.stat().st_mtime <= since + LONGEST:  # a later one is somebody else's
                     stale.unlink()
         self.withdraw()

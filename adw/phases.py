@@ -13,7 +13,7 @@ from adw import prompts
 from adw.agents import find_agent
 from adw.agents.base import Agent
 from adw.config import Config
-from adw.errors import AgentCrashed, AgentCut, AgentFailed
+from adw.errors import AgentCrashed, AgentCut, AgentFailed, GitFailed
 from adw.git import TRAILER, author, change_of
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub
@@ -70,7 +70,17 @@ def plan(site: Site, issue: Issue, attempt: Attempt, secrets: Mapping[str, str])
 
 def build_key(site: Site, issue: Issue, plan: Plan, attempt: Attempt) -> str:
     """The key of a build: the plan, the commit it starts from, what went wrong before, and who builds."""
-    return digest("build", VERSION, issue.digest, plan.digest, attempt.base, site.agent().identity, prompts.fingerprint("build"), digest(attempt.feedback))
+    return digest(
+        "build",
+        VERSION,
+        issue.digest,
+        plan.digest,
+        attempt.base,
+        site.config.test.command,
+        site.agent().identity,
+        prompts.fingerprint("build"),
+        digest(attempt.feedback),
+    )
 
 
 def build(site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Mapping[str, str]) -> tuple[Change, str]:
@@ -79,12 +89,26 @@ def build(site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Mappi
     prompt = prompts.fill("build", title=issue.title, body=issue.body, plan=plan.text, feedback=told(attempt), test=site.config.test.command)
     with site.pool().lease(attempt.base, site.order(issue, "build", attempt.number)) as lease:
         ask(site, lease, issue, prompt, secrets)
-        tree = lease.git.snapshot()
+        tree = taken_up(lease)
         if tree == attempt.base_tree:
             msg = "the agent ended well, but changed nothing that git keeps"
             raise AgentFailed(msg)
-        sha = hub.mirror.commit(tree, [attempt.base], f"{one_line(issue.title)}\n\n{TRAILER}: {issue.id}\n", author(hub.git))
+        sha = hub.mirror.commit(tree, [attempt.base], message(issue), author(hub.git))
         return change_of(hub.mirror, sha), sha
+
+
+def message(issue: Issue) -> str:
+    """The message of an issue's commit."""
+    return f"{one_line(issue.title)}\n\n{TRAILER}: {issue.id}\n"
+
+
+def taken_up(lease: Lease) -> str:
+    """The tree of what an agent left; AgentFailed if git cannot take it up, as with a repository inside of it."""
+    try:
+        return lease.git.snapshot()
+    except GitFailed as no:
+        msg = f"git cannot take up what the agent left: {no}"
+        raise AgentFailed(msg) from no
 
 
 def told(attempt: Attempt) -> str:
@@ -105,16 +129,17 @@ def test(site: Site, issue: Issue, candidate: Candidate, attempt: int) -> tuple[
     order = site.order(issue, "test", attempt)
     with site.pool().lease(candidate.sha, order) as lease:
         log = site.journal().log(order)
+        before = log.stat().st_size if log.exists() else 0
         ended = kept(
             ["sh", "-c", site.config.test.command], cwd=lease.tree, env=lease.env, log=log, minutes=site.config.test.minutes, fds=lease.fds, watch=lease.watch
         )
     if ended.cut:
-        msg = f"the test command was stopped: {ended.cut}\n{tail(log)}"
+        msg = f"the test command was stopped: {ended.cut}\n{tail(log, before)}"
         raise AgentCut(msg)
     if ended.killed:
         msg = f"the test command was killed from outside (exit status {ended.status})"
         raise AgentCrashed(msg)
-    return Verdict(passed=ended.status == 0, log=tail(log)), candidate.sha
+    return Verdict(passed=ended.status == 0, log=tail(log, before)), candidate.sha
 
 
 def review_key(site: Site, issue: Issue, change: Change) -> str:
@@ -145,7 +170,7 @@ def document(site: Site, issue: Issue, change: Change, attempt: int, secrets: Ma
     prompt = prompts.fill("document", title=issue.title, body=issue.body, docs=", ".join(docs), diff=hub.mirror.diff(change.base, change.sha)[:DIFF_HEAD])
     with site.pool().lease(change.sha, site.order(issue, "document", attempt)) as lease:
         ask(site, lease, issue, prompt, secrets)
-        tree = lease.git.snapshot()
+        tree = taken_up(lease)
         if outside := hub.mirror.touched(change.tree, tree, docs):
             msg = f"the document phase touched {', '.join(outside[:5])}, and may touch only {', '.join(docs)}"
             raise AgentFailed(msg)
@@ -155,14 +180,11 @@ def document(site: Site, issue: Issue, change: Change, attempt: int, secrets: Ma
         return change_of(hub.mirror, sha), sha
 
 
-def candidate(site: Site, change: Change, onto: str) -> Candidate:
-    """The change as it would land on a commit: the same SHA for the same inputs. Conflict if it does not merge."""
+def candidate(site: Site, issue: Issue, change: Change, onto: str) -> Candidate:
+    """The change as it would land on a commit for an issue: the same SHA for the same inputs. Conflict if it does not merge."""
     mirror = site.hub().mirror
-    if change.base == onto:
-        sha, tree = change.sha, change.tree
-    else:
-        tree = mirror.merge(onto, change.sha)
-        sha = mirror.commit(tree, [onto], mirror.message(change.sha), mirror.identity(change.sha))
+    tree = change.tree if change.base == onto else mirror.merge(onto, change.sha)
+    sha = mirror.commit(tree, [onto], message(issue), mirror.identity(change.sha))
     return Candidate(sha=sha, tree=tree, onto=onto, code=mirror.without(tree, site.config.docs))
 
 

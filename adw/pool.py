@@ -23,7 +23,7 @@ from typing import IO
 
 from adw import guard, lock, proc
 from adw.config import PoolConfig
-from adw.errors import AgentCut, AgentFailed, DiskFull
+from adw.errors import AgentCut, AgentFailed, DiskFull, GitFailed
 from adw.git import Git, author
 from adw.mirror import Hub
 from adw.model import Order, digest
@@ -62,7 +62,7 @@ class Lease:
 class Watch:
     """Says why a slot's holder must be cut: it, or the disk, is filling up."""
 
-    tree: Path
+    slot: Path
     limit: float
     floor: float
     due: float = 0.0
@@ -72,11 +72,11 @@ class Watch:
         now = time.monotonic()
         if now < self.due:
             return ""
-        used = guard.size(self.tree)
+        used = guard.size(self.slot)
         self.due = time.monotonic() + max(1.0, 20 * (time.monotonic() - now))
         if used > self.limit * guard.GB:
             return f"it filled its slot with more than {self.limit:g} GB (pool.slot_gb in adw.toml)"
-        if guard.free_percent(self.tree) < self.floor / 2:
+        if guard.free_percent(self.slot) < self.floor / 2:
             return f"the disk is nearly full: less than {self.floor / 2:g} % is free"
         return ""
 
@@ -167,7 +167,7 @@ class Pool:
             if held := lock.try_lock(slot / "lock"):
                 with held:
                     _rescue(self.hub, slot, _holder(held))
-                    shutil.rmtree(slot)
+                    _remove(slot)
                 removed += 1
         return removed
 
@@ -227,7 +227,10 @@ def _rescue(hub: Hub, slot: Path, last: Holder | None) -> None:
     git = _view(hub, slot)
     if last.phase not in {"build", "document"} or not (slot / "tree").is_dir() or not (slot / "index").exists() or not git.has(last.commit):
         return
-    tree = git.snapshot()
+    try:
+        tree = git.snapshot()
+    except GitFailed:
+        return  # git cannot take up what was written; the slot must come clean all the same
     if tree == git.tree_of(last.commit):
         return
     number = 1 + len(git.refs(f"refs/adw/{last.issue_key}/rescued-*"))
@@ -241,9 +244,11 @@ def _prepare(pool: Pool, slot: Path, holder: Holder, order: Order, fd: int) -> L
     git = _view(pool.hub, slot)
     (slot / "index.lock").unlink(missing_ok=True)
     tree = slot / "tree"
+    if tree.is_symlink() or not tree.is_dir():
+        _remove(tree)  # an earlier holder put something else in its place
     tree.mkdir(exist_ok=True)
     exclude = pool.hub.mirror.directory / "info" / "exclude"
-    patterns = "".join(f"{p}\n" for p in (*pool.config.keep, *pool.config.include))
+    patterns = "".join(f"{p}\n" for p in (*pool.config.keep, *pool.config.include, *_listed(pool.hub)))
     if not exclude.exists() or exclude.read_text() != patterns:
         exclude.write_text(patterns)
     _lend_git(pool.hub, slot, holder.commit)
@@ -259,7 +264,7 @@ def _prepare(pool: Pool, slot: Path, holder: Holder, order: Order, fd: int) -> L
         _remove(slot / name)
         (slot / name).mkdir()
     _include(pool, tree)
-    watch = Watch(tree, pool.config.slot_gb, pool.config.disk_floor)
+    watch = Watch(slot, pool.config.slot_gb, pool.config.disk_floor)
     lease = Lease(tree, _environment(pool.config, slot, holder, order), (fd,), git, watch)
     _set_up(pool.config, slot, lease)
     return lease
@@ -295,18 +300,24 @@ def _scrap(slot: Path) -> None:
         _remove(slot / name)
 
 
+def _listed(hub: Hub) -> list[str]:
+    """The patterns of the checkout's `.worktreeinclude`."""
+    file = hub.checkout / ".worktreeinclude" if hub.checkout else None
+    return file.read_text(encoding="utf-8").splitlines() if file and file.is_file() else []
+
+
 def _include(pool: Pool, tree: Path) -> None:
     """Copy the ignored files of the user's checkout that work needs (`include`, `.worktreeinclude`) into a slot."""
     checkout = pool.hub.checkout
     if checkout is None:
         return
-    listed = checkout / ".worktreeinclude"
-    patterns = [*(f"--exclude={p}" for p in pool.config.include), *([f"--exclude-from={listed}"] if listed.is_file() else [])]
+    patterns = [f"--exclude={pattern}" for pattern in (*pool.config.include, *_listed(pool.hub))]
     if not patterns:
         return
     files = Git(pool.hub.git.directory, work_tree=checkout).run("ls-files", "--others", "--ignored", "-z", *patterns)
     for name in filter(None, files.split("\0")):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        _remove(tree / name)  # one that was kept
         shutil.copy2(checkout / name, tree / name, follow_symlinks=False)
 
 

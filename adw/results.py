@@ -49,6 +49,7 @@ def record(hub: Hub, order: Order, key: str, result: Plan | Change | Verdict, ab
 
 def begin(hub: Hub, issue: Issue, number: int, base: str, feedback: str = "") -> Attempt:
     """Start a try at a base, and record it so that a later run takes up the same one."""
+    feedback = feedback.replace("\0", "\N{REPLACEMENT CHARACTER}").strip()  # as git gives it back
     sha = hub.mirror.commit(EMPTY_TREE, [base], feedback or "-", author(hub.git))
     hub.mirror.point(f"refs/adw/{issue.key}/try/{number}", sha)
     hub.publish(issue.key)

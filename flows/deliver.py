@@ -193,7 +193,7 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
     tip = work.hub.tip()
     if sha := landed_since(work, issue, change.base, tip):
         return sha
-    first = phases.candidate(work.site, change, tip)
+    first = phases.candidate(work.site, issue, change, tip)
     soon = issue.priority + 1  # before new builds of the same priority
     calls = [
         work.submit(tasks.test, issue, first, attempt, priority=soon),
@@ -207,7 +207,7 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
             tip = work.hub.tip()
             if sha := landed_since(work, issue, change.base, tip):
                 return sha
-            candidate = phases.candidate(work.site, documented, tip)
+            candidate = phases.candidate(work.site, issue, documented, tip)
             insist({f"the tests fail on top of {candidate.onto[:10]}": work.run(tasks.test, issue, candidate, attempt, priority=URGENT)})
             if work.run(tasks.land, issue, candidate, attempt, priority=URGENT):
                 return candidate.sha

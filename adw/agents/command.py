@@ -37,7 +37,10 @@ class CommandAgent:
 
     def argv(self, prompt: Path) -> list[str]:
         """The template for sh, with the prompt's path quoted."""
-        return ["sh", "-c", self.template.replace("{prompt_file}", shlex.quote(str(prompt)))]
+        line, quoted = self.template, shlex.quote(str(prompt))
+        for shape in ('"{prompt_file}"', "'{prompt_file}'", "{prompt_file}"):
+            line = line.replace(shape, quoted)
+        return ["sh", "-c", line]
 
 
 def missing_program(line: str, repository: Path) -> str:

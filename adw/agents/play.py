@@ -25,7 +25,12 @@ def apply(edit: dict[str, Any]) -> str:
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     if "find" in edit and edit["find"] not in before:
         return f"{path}: there is no {edit['find']!r} to replace"
-    after = edit.get("write") or (before + edit["append"] if "append" in edit else before.replace(edit.get("find", ""), edit.get("replace", ""), 1))
+    if "write" in edit:
+        after = edit["write"]
+    elif "append" in edit:
+        after = before + edit["append"]
+    else:
+        after = before.replace(edit["find"], edit["replace"], 1)
     path.write_text(after, encoding="utf-8")
     return ""
 

@@ -52,16 +52,16 @@ def parse(text: str, name: str, where: str) -> Issue:
     if len(text) > LARGEST:
         msg = f"{where} is too large for an issue ({len(text):,} characters, {LARGEST:,} at most): shorten it, or name files of the repository instead"
         raise Misuse(msg)
-    front, body = _front_matter(text, where)
-    heading = re.match(r"\s*#[ \t]+(.+)", body)
+    front, body = _front_matter(text.removeprefix("\ufeff"), where)
+    heading = re.match(r"\s*#(?:[ \t]+(.*))?$", body, re.MULTILINE)
     if heading:
         body = body[heading.end() :]
-    first = heading.group(1) if heading else next((line for line in body.splitlines() if line.strip()), "")
+    first = heading.group(1) or "" if heading else next((line for line in body.splitlines() if line.strip()), "")
     title = one_line(str(front.get("title") or first))
     if not title:
         msg = f"{where} is empty: an issue needs a title (its first line, as in `# Add retry`)"
         raise Misuse(msg)
-    identifier = str(front.get("id", name)).strip()
+    identifier = str(name if front.get("id") is None else front["id"]).strip()
     if not identifier or one_line(identifier) != identifier:
         msg = f"{where}: the id {identifier!r} must be one line of printable characters"
         raise Misuse(msg)
@@ -69,7 +69,7 @@ def parse(text: str, name: str, where: str) -> Issue:
 
 
 def _front_matter(text: str, where: str) -> tuple[dict[str, Any], str]:
-    match = FRONT.match(text.removeprefix("\ufeff"))
+    match = FRONT.match(text)
     if not match:
         return {}, text
     try:
@@ -81,7 +81,7 @@ def _front_matter(text: str, where: str) -> tuple[dict[str, Any], str]:
         wrong = ", ".join(sorted(set(map(str, front)) - KNOWN)) if isinstance(front, dict) else "no keys"
         msg = f"{where}: its front matter has {wrong}; known are {', '.join(sorted(KNOWN))}"
         raise Misuse(msg)
-    return front, text.removeprefix("\ufeff")[match.end() :]
+    return front, text[match.end() :]
 
 
 def _depends(front: dict[str, Any], where: str) -> tuple[str, ...]:

@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import pytest
+
+from adw.config import Config, Section, override, parse, read, schema
+from adw.errors import Misuse
+
+
+def test_an_empty_file_gives_the_defaults() -> None:
+    assert parse("", "adw.toml") == Config()
+
+
+def test_what_is_given_is_kept_and_the_rest_is_default() -> None:
+    config = parse('tries = 2\n[pool]\nsize = 7\ninclude = [".env"]\n[test]\ncommand = "make test"\n', "adw.toml")
+    assert (config.tries, config.pool.size, config.pool.include, config.test.command) == (2, 7, (".env",), "make test")
+    assert config.pool.keep == Config().pool.keep
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "near"),
+    [
+        ("tris = 3", "`tris`", "`tries`"),
+        ("[tset]\n", "`tset`", "`test`"),
+        ("[pool]\nsise = 3", "`pool.sise`", "`size`"),
+        ("[agent]\ncomand = 'x'", "`agent.comand`", "`command`"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest_known_one(text: str, named: str, near: str) -> None:
+    with pytest.raises(Misuse) as no:
+        parse(text, "/repo/adw.toml")
+    assert all(word in str(no.value) for word in ("/repo/adw.toml", named, f"did you mean {near}?"))
+
+
+def test_an_unknown_key_that_is_near_to_none_is_told_all() -> None:
+    with pytest.raises(Misuse, match=r"`test.zzzzzz`: known here: command, minutes"):
+        parse("[test]\nzzzzzz = 1", "adw.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("tries = 0", "`tries`"),
+        ("tries = 'many'", "`tries`"),
+        ("pool = 3", "`pool`"),
+        ("docs = [1]", "`docs.0`"),
+        ("[pool]\nsize = 0", "`pool.size`"),
+        ("[agent]\nminutes = -1", "`agent.minutes`"),
+        ("[agent.secrets]\nKEY = 1", "`agent.secrets.KEY`"),
+    ],
+)
+def test_a_bad_value_is_named_and_shown(text: str, named: str) -> None:
+    with pytest.raises(Misuse) as no:
+        parse(text, "adw.toml")
+    assert named in str(no.value)
+    assert "it is" in str(no.value)
+
+
+def test_each_wrong_key_has_a_line() -> None:
+    with pytest.raises(Misuse) as no:
+        parse("a = 1\ntries = 0\n[pool]\nb = 2", "adw.toml")
+    assert len(str(no.value).splitlines()) == 3
+
+
+def test_what_is_no_toml_is_said_with_the_place() -> None:
+    with pytest.raises(Misuse, match=r"adw.toml is no TOML: .*line 2"):
+        parse("tries = 1\ntries = =\n", "adw.toml")
+
+
+def test_a_setting_can_be_overridden_and_none_leaves_it() -> None:
+    config = override(parse("tries = 2\n[pool]\nsize = 7", "adw.toml"), pool__size=3, test__command="x", tries=None)
+    assert (config.pool.size, config.test.command, config.tries) == (3, "x", 2)
+
+
+def test_an_override_is_checked_like_the_file() -> None:
+    with pytest.raises(Misuse, match=r"command line: `pool.size`.*it is 1000"):
+        override(Config(), pool__size=1000)
+
+
+def test_a_folder_without_the_file_has_no_configuration(tmp_path: Path) -> None:
+    assert read(tmp_path) is None
+
+
+def test_the_file_of_a_folder_is_read(tmp_path: Path) -> None:
+    (tmp_path / "adw.toml").write_text('branch = "größe"', encoding="utf-8")
+    assert read(tmp_path) == Config(branch="größe")
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "adw.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(Misuse, match=r"cannot read .*adw\.toml"):
+        read(tmp_path)
+
+
+def test_the_schema_has_every_key_with_its_description() -> None:
+    definitions = {"Config": schema(), **schema()["$defs"]}
+    for model in Section.__subclasses__():
+        assert set(definitions[model.__name__]["properties"]) == set(model.model_fields)
+        assert definitions[model.__name__]["additionalProperties"] is False
+    assert "description" in definitions["PoolConfig"]["properties"]["size"]

@@ -1,0 +1,74 @@
+from typing import Any
+
+import pytest
+from prefect import Task
+from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
+from prefect.client.schemas.objects import State
+from prefect.states import Failed
+
+from adw import phases as real
+from adw.errors import AdwError, GitBusy, Transient
+from adw.model import Attempt, Candidate, Change, Issue, Plan
+from adw.phases import Site
+from tasks import phases
+from tests.adw.tools import family
+
+CACHED: list[Task[Any, Any]] = [phases.plan, phases.build, phases.test, phases.review, phases.document]
+ALL: list[Task[Any, Any]] = [*CACHED, phases.land]
+
+
+def given(site: Site) -> dict[str, Any]:
+    """All that any of the phases takes."""
+    change = Change(sha="1" * 40, tree="2" * 40, base="3" * 40, base_tree="4" * 40)
+    return {
+        "site": site,
+        "issue": Issue(id="a", title="t", body="b"),
+        "attempt": Attempt(number=1, base="3" * 40, base_tree="4" * 40),
+        "plan": Plan(text="p"),
+        "change": change,
+        "candidate": Candidate(sha="1" * 40, tree="2" * 40, onto="3" * 40, code="5" * 40),
+    }
+
+
+@pytest.mark.parametrize("kind", family())
+def test_a_failure_is_tried_again_only_if_it_is_transient(kind: type[AdwError]) -> None:
+    state: State[Any] = Failed(data=kind("no"))
+    assert phases.transient(None, None, state) is issubclass(kind, Transient)
+
+
+@pytest.mark.parametrize("no", [ValueError("bug"), KeyboardInterrupt(), None])
+def test_a_bug_is_not_tried_again(no: BaseException | None) -> None:
+    assert phases.transient(None, None, Failed(data=no)) is False
+
+
+@pytest.mark.parametrize("task", ALL, ids=lambda task: task.name)
+def test_each_task_is_tried_again_by_that_condition(task: Task[Any, Any]) -> None:
+    assert (task.retry_condition_fn, task.retries) == (phases.transient, 2)
+    assert phases.transient(task, None, Failed(data=GitBusy("lock")))
+
+
+@pytest.mark.parametrize("task", CACHED, ids=lambda task: task.name)
+def test_each_cached_task_keeps_its_result_under_its_phases_key(task: Task[Any, Any], site: Site) -> None:
+    assert isinstance(task.cache_policy, CacheKeyFnPolicy)
+    assert task.persist_result is True
+    key = task.cache_policy.cache_key_fn(None, given(site))  # type: ignore[misc, arg-type]
+    assert key is not None
+    assert key.startswith(f"{task.name}-")
+
+
+def test_the_keys_are_those_that_git_holds_results_by(site: Site) -> None:
+    it = given(site)
+    assert phases.by_plan(None, it) == "plan-" + real.plan_key(site, it["issue"], it["attempt"])
+    assert phases.by_build(None, it) == "build-" + real.build_key(site, it["issue"], it["plan"], it["attempt"])
+    assert phases.by_test(None, it) == "test-" + real.test_key(site, it["candidate"])
+    assert phases.by_review(None, it) == "review-" + real.review_key(site, it["issue"], it["change"])
+    assert phases.by_document(None, it) == "document-" + real.document_key(site, it["issue"], it["change"])
+
+
+def test_landing_is_never_cached() -> None:
+    assert phases.land.cache_policy == NO_CACHE
+    assert not phases.land.persist_result
+
+
+def test_the_tag_limit_counts_those_who_ask_the_model() -> None:
+    assert {task.name for task in ALL if phases.LLM in task.tags} == {"plan", "build", "review", "document"}
