@@ -66,3 +66,8 @@ class Place:
     def locks(self) -> Path:
         """Files that the kernel locks for us: `flock` is dropped when its holder dies."""
         return self.root / "locks"
+
+
+def places() -> list[Place]:
+    """The places of all repositories that adw has worked on, on this host."""
+    return [Place(folder) for folder in sorted((home() / "repositories").glob("*"))]

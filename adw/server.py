@@ -176,6 +176,8 @@ def keep() -> None:
         "PREFECT_SERVER_UI_API_URL": api,
         "PREFECT_UI_STATIC_DIRECTORY": str(folder() / "ui"),
         "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
+        # In memory, the default, a restart forgets who holds the slots of a tag limit, and they are lost for good.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         proc.MARKER: marker,
     }

@@ -14,6 +14,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
 from adw import clean
+from adw.home import places
 from adw.mirror import Hub, find_hub, sync
 from adw.pool import Pool
 from flows.blocks import WorktreePool
@@ -44,8 +45,8 @@ def pool_of(hub: Hub) -> Pool:
 
 
 def reconcile(hub: Hub, pool: Pool) -> str:
-    """Mend what dead runs of this host left in Prefect and in the pool; returns what was done."""
-    dead = clean.dead(hub.place)
+    """Mend what dead runs left: in Prefect those of all repositories on this host, in the pool this one's; returns what was done."""
+    dead = [journal for place in places() for journal in clean.dead(place)]
     for journal in dead:
         asyncio.run(_bury(UUID(journal.progress().flow_run)))
         journal.event("run ended", state="crashed", reason="its process was killed")

@@ -97,6 +97,7 @@ def test_a_run_goes_on_when_the_server_is_killed(adw: Adw, victim: str) -> None:
     out, _ = process.communicate(timeout=200)
     assert process.returncode == 0, out
     adw.assert_whole("a", "b")
+    until(lambda: active_slots(adw.home) == 0)
 
 
 def _runs(process: psutil.Process, module: str, home: Path) -> bool:
