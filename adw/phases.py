@@ -18,8 +18,9 @@ from adw.git import TRAILER, author, change_of
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub
 from adw.model import Attempt, Candidate, Change, Issue, Order, Plan, Verdict, digest, one_line
-from adw.pool import Lease, Pool
+from adw.pool import Pool
 from adw.proc import kept
+from adw.slot import Lease
 
 VERSION = "1"  # a new one makes every recorded result stale
 LOG_TAIL = 12_000  # characters of a log that a verdict carries; the whole is in the run's folder

@@ -1,6 +1,7 @@
 """Reconcile what crashes left behind, and prune what is no longer needed."""
 
 import asyncio
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -46,7 +47,7 @@ def pool_of(hub: Hub) -> Pool:
 
 def reconcile(hub: Hub, pool: Pool) -> str:
     """Mend what dead runs left: in Prefect those of all repositories on this host, in the pool this one's; returns what was done."""
-    dead = [journal for place in places() for journal in clean.dead(place)]
+    dead = list(chain.from_iterable(clean.dead(place) for place in places()))
     for journal in dead:
         asyncio.run(_bury(UUID(journal.progress().flow_run)))
         journal.event("run ended", state="crashed", reason="its process was killed")

@@ -14,8 +14,8 @@ from rich.console import Console
 from adw import clean, graph, guard, proc
 from adw.agents import find_agent
 from adw.agents.command import missing_program
-from adw.cli.main import print_json
 from adw.cli.supervise import new_run, supervise
+from adw.cli.view import print_json
 from adw.config import Config, override, parse
 from adw.errors import Misuse
 from adw.home import writable_home

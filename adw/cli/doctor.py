@@ -11,7 +11,7 @@ from rich.text import Text
 from adw import clean, guard, server
 from adw.agents import find_agent
 from adw.agents.command import missing_program
-from adw.cli.main import print_json
+from adw.cli.view import print_json
 from adw.config import Config, parse
 from adw.errors import AdwError
 from adw.git import git_version

@@ -11,8 +11,7 @@ from rich.table import Table
 from adw import clean as cleaning
 from adw import report, server
 from adw.cli.deliver import chosen, outcome
-from adw.cli.main import print_json
-from adw.cli.view import STYLES, duration, summary, table
+from adw.cli.view import STYLES, duration, print_json, summary, table
 from adw.config import Config, parse
 from adw.errors import Misuse
 from adw.mirror import find_hub, sync

@@ -1,10 +1,9 @@
 """The command line."""
 
-import json
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -143,11 +142,6 @@ def _failed(no: Exception) -> int:
     traceback.print_exception(no)
     sys.stderr.write("adw: this is a bug in adw; what was done is kept in git. Please report it with the lines above.\n")
     return 3
-
-
-def print_json(value: Any) -> None:
-    """Print a value as JSON."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
 if __name__ == "__main__":

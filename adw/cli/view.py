@@ -1,5 +1,7 @@
 """How a run looks: a live table on a terminal, lines elsewhere, and the summary at its end."""
 
+import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -165,3 +167,8 @@ def summary(console: Console, progress: Progress, seconds: float) -> None:
         console.print(f"{progress.ran} phases ran, {progress.cached} were found in the cache", highlight=False)
     if progress.reason:
         console.print(f"[red]{escape(progress.reason)}[/red]", soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")

@@ -15,8 +15,9 @@ from adw.git import Git
 from adw.mirror import Hub
 from adw.model import Issue
 from adw.phases import Site
-from adw.pool import Lease, Pool, Watch
+from adw.pool import Pool
 from adw.proc import kept
+from adw.slot import Lease, Watch
 from tests.adw.tools import gone, number_in, python, until
 from tests.conftest import Repository
 
