@@ -7,7 +7,7 @@
     │   └── GitBusy         a lock was held, or git itself was killed
     ├── AgentFailed     the agent answered no, or left nothing: counts as a try
     │   └── AgentCut        it was stopped by adw: it took too long, or too much room
-    ├── Conflict        a change does not merge onto the tip: counts as a try
+    ├── Conflict        a change does not merge onto the tip: it is built again there
     ├── Blocked         the change is good, but something of the user's stands in the way of landing
     ├── Interrupted     the run was told to end; what was done is kept
     ├── DiskFull        no lease is given before room is made
@@ -46,7 +46,7 @@ class AgentCut(AgentFailed):
 
 
 class Conflict(AdwError):
-    """A change does not merge onto the tip; the text names the files."""
+    """A change does not merge onto the tip; the text names the files. No try is lost: somebody else was faster."""
 
 
 class Blocked(AdwError):

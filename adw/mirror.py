@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adw import lock
-from adw.config import FILE
+from adw.config import FILE, parse
 from adw.errors import GitFailed, Misuse
 from adw.git import Git, locate
 from adw.home import Place
@@ -42,25 +42,30 @@ class Hub:
 
     def config_text(self) -> str:
         """The text of `adw.toml`: of the checkout if there is one, else of the branch; empty if there is none."""
-        if self.checkout is not None:
-            path = self.checkout / FILE
-            return path.read_text(encoding="utf-8") if path.is_file() else ""
-        status, out, _ = self.git.call("cat-file", "blob", f"{self.ref}:{FILE}")
-        return out if status == 0 else ""
+        return _config_text(self.git, self.checkout, self.ref)
 
     def publish(self, issue_key: str) -> None:
         """Copy what the mirror knows of an issue to the hub, where it outlives this host's folder."""
         self.git.fetch(self.mirror.directory, f"+refs/adw/{issue_key}/*:refs/adw/{issue_key}/*")
 
 
+def _config_text(git: Git, checkout: Path | None, revision: str) -> str:
+    if checkout is not None:
+        path = checkout / FILE
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+    status, out, _ = git.call("cat-file", "blob", f"{revision}:{FILE}")
+    return out if status == 0 else ""
+
+
 def find_hub(path: Path, branch: str = "") -> Hub:
-    """The hub at a path, with the branch that is asked for or checked out; Misuse says what is wrong and how to mend it."""
+    """The hub at a path, with the branch that is asked for, configured or checked out; Misuse says what is wrong and how to mend it."""
     path = path.absolute()
     found = locate(path)
     if found.shallow:
         msg = f"{path} is a shallow clone, whose commits cannot be merged reliably: run `git fetch --unshallow` in it first"
         raise Misuse(msg)
-    git, branch = Git(found.directory), branch or found.head
+    git = Git(found.directory)
+    branch = branch or parse(_config_text(git, found.checkout, "HEAD"), FILE).branch or found.head
     if not branch:
         msg = f"{path} has no branch checked out (its HEAD is detached): check one out, or name one with --branch"
         raise Misuse(msg)

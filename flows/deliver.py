@@ -178,11 +178,12 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
             if isinstance(no, Conflict):
                 work.journal.event("overtaken", issue=issue.id, **{"try": attempt.number})
             noes += isinstance(no, AgentFailed)  # a conflict is no fault of the change: somebody else was faster
+            feedback = f"{no}\n\nThe earlier change is commit {change.sha} (`git show {change.sha}`)." if change else str(no)
+            # Begun even if it is for a later run: what is refused goes on from here when it is asked for again.
+            attempt = results.begin(work.hub, issue, attempt.number + 1, work.hub.tip(), feedback)
             if noes == work.site.config.tries:
                 msg = f"refused after {noes} {'try' if noes == 1 else 'tries'}: {no}"
                 raise AdwError(msg) from no
-            feedback = f"{no}\n\nThe earlier change is commit {change.sha} (`git show {change.sha}`)." if change else str(no)
-            attempt = results.begin(work.hub, issue, attempt.number + 1, work.hub.tip(), feedback)
 
 
 def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> str:

@@ -29,7 +29,7 @@ PAGE = 200
 def reconcile_repository(repository: str) -> str:
     """Reconcile one repository on this host."""
     hub = find_hub(Path(repository))
-    return reconcile(hub, pool_of(hub))
+    return reconcile(pool_of(hub))
 
 
 @flow(name="prune", description="Remove old runs, idle slots, and adw's refs of issues that landed.")
@@ -45,14 +45,15 @@ def pool_of(hub: Hub) -> Pool:
     return Pool(hub, WorktreePool.load(hub.place.slug, _sync=True).settings)  # type: ignore[call-arg, union-attr]
 
 
-def reconcile(hub: Hub, pool: Pool) -> str:
-    """Mend what dead runs left: in Prefect those of all repositories on this host, in the pool this one's; returns what was done."""
+def reconcile(pool: Pool) -> str:
+    """Mend what dead runs left: in Prefect those of all repositories on this host, in the pool its own; returns what was done."""
     dead = list(chain.from_iterable(clean.dead(place) for place in places()))
     for journal in dead:
         asyncio.run(_bury(UUID(journal.progress().flow_run)))
         journal.event("run ended", state="crashed", reason="its process was killed")
     slots = pool.reconcile()
-    return f"took back {slots} slots of {len(dead)} dead runs" if dead or slots else ""
+    said = [f"ended {len(dead)} runs whose process was killed"] if dead else []
+    return ", ".join([*said, f"took back {slots} slots"] if slots else said)
 
 
 async def _bury(run: UUID) -> None:

@@ -37,7 +37,7 @@ def status(repo: Path, *, as_json: bool) -> None:
     console.print(listed)
     progress = newest.progress()
     console.print(f"\n[bold]{newest.folder.name}[/bold]", highlight=False)
-    console.print(table(progress, progress.last))
+    console.print(table(progress, progress.last, console.width))
     summary(console, progress, max(0.1, progress.last - progress.started))
     if progress.ui:
         console.print(f"in the Prefect UI: {progress.ui}", soft_wrap=True)

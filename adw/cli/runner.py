@@ -63,7 +63,7 @@ def _deliver(journal: Journal) -> tuple[int, str, str]:
     config = parse(text, "adw.toml") if (text := hub.config_text()) else Config()
     for line in register(hub, config, delivery.agents or 0):
         journal.event("note", text=line)
-    if said := reconcile(hub, Pool(hub, configured(hub, delivery).pool)):
+    if said := reconcile(Pool(hub, configured(hub, delivery).pool)):
         journal.event("note", text=said)
     ended: State[Any] = deliver(delivery, return_state=True)
     return _judge(ended.result(raise_on_failure=True))

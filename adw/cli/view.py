@@ -19,6 +19,7 @@ from adw.progress import Cell, Progress, Row
 
 STYLES = {"landed": "green", "already landed": "green", "refused": "red", "blocked": "yellow", "stopped": "yellow", "crashed": "red"}
 SHOWN_ROWS = 30
+WIDE = 100  # columns from which nothing is left out
 
 
 class View(Protocol):
@@ -39,10 +40,10 @@ def duration(seconds: float) -> str:
     return f"{seconds:.1f}s" if seconds < 100 else f"{int(seconds) // 60}m{int(seconds) % 60:02d}s"  # noqa: PLR2004
 
 
-def _cell(cell: Cell | None, now: float) -> Text:
+def _cell(cell: Cell | None, now: float, *, wide: bool) -> Text:
     if cell is None:
         return Text("")
-    again = f" ·{cell.attempt}" if cell.attempt > 1 else ""
+    again = f" ·{cell.attempt}" if cell.attempt > 1 and wide else ""
     looks = {
         "running": (f"▶ {duration(max(0.0, now - cell.since))}{again}", "cyan"),
         "done": (f"✓ {duration(cell.seconds)}{again}", "green"),
@@ -58,18 +59,20 @@ def _ended(row: Row) -> Text:
     return Text(text, STYLES.get(row.state, "dim"))
 
 
-def table(progress: Progress, now: float) -> Table:
+def table(progress: Progress, now: float, width: int = WIDE) -> Table:
     """Issues × phases, with what runs first where there are more than a screen holds."""
-    shown = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    wide = width >= WIDE
+    shown = Table(box=None, pad_edge=False, header_style="bold", expand=True, padding=(0, 1, 0, 0))
     shown.add_column("issue", no_wrap=True, overflow="ellipsis", ratio=1)
     for phase in PHASES:
-        shown.add_column(phase, no_wrap=True, width=10 if phase != "land" else 9)
-    shown.add_column("", no_wrap=True, width=14)
+        shown.add_column(phase if wide else phase[:6], no_wrap=True, width=10 if wide else 7)
+    shown.add_column("", no_wrap=True, width=15 if wide else 8)
     rows = list(progress.rows.values())
     if len(rows) > SHOWN_ROWS:
         rows.sort(key=lambda row: (not any(cell.state == "running" for cell in row.cells.values()), bool(row.state)))
     for row in rows[:SHOWN_ROWS]:
-        shown.add_row(Text(row.title), *(_cell(row.cells.get(phase), now) for phase in PHASES), _ended(row))
+        ended = _ended(row) if wide else Text(row.state.removeprefix("already "), STYLES.get(row.state, "dim"))
+        shown.add_row(Text(row.title), *(_cell(row.cells.get(phase), now, wide=wide) for phase in PHASES), ended)
     if len(rows) > SHOWN_ROWS:
         shown.add_row(Text(f"… and {len(rows) - SHOWN_ROWS} more", "dim"))
     return shown
@@ -100,7 +103,7 @@ class LiveView:
         if not progress.ended:
             self._spinner.update(text=line)
             line = self._spinner
-        self._live.update(Group(*([table(progress, now)] if progress.rows else []), line))
+        self._live.update(Group(*([table(progress, now, self._console.width)] if progress.rows else []), line))
 
     def say(self, text: str) -> None:
         """Shown beside the spinner until the run says more."""
@@ -154,7 +157,7 @@ def summary(console: Console, progress: Progress, seconds: float) -> None:
             console.print(Text.assemble((f"{row.state} ", STYLES[row.state]), row.sha[:10], f"  {row.title}  ", (f"({name})", "dim")), soft_wrap=True)
     for name, row in progress.rows.items():
         if row.state and row.state not in {"landed", "already landed"}:
-            first, _, rest = row.reason.partition("\n")
+            first, _, rest = ("" if row.reason == progress.reason else row.reason).partition("\n")
             console.print(Text.assemble((f"{row.state} ", STYLES.get(row.state, "red")), f"{row.title}  ", (f"({name}) ", "dim"), first), soft_wrap=True)
             if rest:
                 console.print(Text("\n".join(f"    {line}" for line in rest.strip().splitlines()[-12:]), "dim"), soft_wrap=True)

@@ -152,7 +152,7 @@ def server_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield home
     stop = "import sys; from adw import server; server.stop()"
     subprocess.run([sys.executable, "-c", stop], env={**os.environ, "ADW_HOME": str(home)}, check=True, timeout=60)
-    assert not [p for p in psutil.process_iter() if _belongs(p, home)]
+    until(lambda: not [p for p in psutil.process_iter() if _belongs(p, home)], 30)
 
 
 def _belongs(process: psutil.Process, home: Path) -> bool:

@@ -48,9 +48,10 @@ def test_a_no_from_the_tests_goes_back_to_build_with_its_log(adw: Adw) -> None:
       grep -q "the value is wrong" && echo right > value.txt || echo wrong > value.txt
     fi
     """
-    done = adw.call(*adw.run_args(agent, 'test ! -f value.txt || grep right value.txt || { echo "the value is wrong"; exit 1; }'))
+    done = adw.call(*adw.run_args(agent, 'test ! -f value.txt || grep right value.txt || { printf "the value is %s" wrong; exit 1; }'))
     assert done.returncode == 0, done.stdout
     assert (adw.repository.path / "value.txt").read_text() == "right\n"
+    assert adw.phase("a", "test", "no")
     assert adw.repository.subjects == ["Add a", "first"]
 
 
@@ -118,3 +119,23 @@ def test_two_runs_at_once_of_the_same_issues_run_each_phase_once(adw: Adw) -> No
     adw.assert_whole("a", "b", "c")
     phases = count.read_text().split()
     assert sorted(set(phases)) == sorted(phases)
+
+
+def test_a_refused_issue_that_is_resumed_goes_on_with_a_new_try_and_the_feedback(adw: Adw) -> None:
+    adw.issue("a")
+    agent = '[ "$ADW_PHASE" != build ] || { grep -q "not yet" && echo x > good.txt || echo x > bad.txt; }'
+    first = adw.call(*adw.run_args(agent, 'test ! -e bad.txt || { printf "not %s" yet; exit 1; }'), "--tries", "1")
+    assert first.returncode == 1, first.stdout
+    resumed = adw.call("resume")
+    assert resumed.returncode == 0, resumed.stdout
+    adw.assert_whole("a")
+
+
+def test_the_branch_of_adw_toml_is_the_one_that_changes_land_on(adw: Adw) -> None:
+    adw.repository.git("branch", "other")
+    (adw.repository.path / "adw.toml").write_text('branch = "other"\n')
+    adw.issue("a")
+    done = adw.call(*adw.run_args())
+    assert done.returncode == 0, done.stdout
+    assert adw.repository.git("log", "--format=%s", "other").splitlines() == ["Add a", "first"]
+    assert adw.repository.subjects == ["first"]
