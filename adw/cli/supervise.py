@@ -66,8 +66,6 @@ def supervise(journal: Journal, console: Console) -> int:
         with view.shown(), server.in_use(view.say) as prefect:
             supervisor = Supervisor(journal, prefect, view, interrupts)
             status = supervisor.watch()
-        if supervisor.progress.ui:
-            console.print(f"in the Prefect UI: {supervisor.progress.ui}", soft_wrap=True)
         summary(console, supervisor.progress, time.monotonic() - began)
     if status == INTERRUPTED:
         console.print(f"interrupted; what was done is kept: `adw resume {journal.folder.name}` goes on with it")

@@ -103,7 +103,8 @@ class LiveView:
         if not progress.ended:
             self._spinner.update(text=line)
             line = self._spinner
-        self._live.update(Group(*([table(progress, now, self._console.width)] if progress.rows else []), line))
+        shown = [table(progress, now, self._console.width)] if progress.rows else []
+        self._live.update(Group(*shown, line, *([Text(f"in the Prefect UI: {progress.ui}", "dim")] if progress.ui else [])))
 
     def say(self, text: str) -> None:
         """Shown beside the spinner until the run says more."""
@@ -133,6 +134,8 @@ class LineView:
             self._line(since, f"{event['issue']}: {event['state']} {event['sha'][:10]}")
         elif event["event"] == "note":
             self._line(since, event["text"])
+        elif event["event"] == "flow started":
+            self._line(since, f"in the Prefect UI: {event['ui']}")
 
     def tick(self, progress: Progress) -> None:
         """Nothing: only events are printed."""
