@@ -104,9 +104,9 @@ class Adw:
         found = [path for path in self.home.glob("repositories/*") if path.name.startswith(self.repository.path.name)]
         return found[0] if found else self.home / "none"
 
-    def events(self) -> list[dict[str, Any]]:
-        """What the newest run said so far."""
-        file = self.runs[-1] / "events.jsonl" if self.runs else Path("/nonexistent")
+    def events(self, run: Path | None = None) -> list[dict[str, Any]]:
+        """What a run said so far, by default the newest."""
+        file = (run or (self.runs[-1] if self.runs else self.place)) / "events.jsonl"
         return [json.loads(line) for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")] if file.exists() else []
 
     def phase(self, issue: str, phase: str, state: str = "running") -> bool:
