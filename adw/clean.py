@@ -4,7 +4,7 @@ import shutil
 import time
 from dataclasses import dataclass
 
-from adw import proc
+from adw import lock, proc
 from adw.home import Place
 from adw.journal import Journal
 from adw.mirror import Hub
@@ -58,15 +58,20 @@ def prune(hub: Hub, pool: Pool, days: float) -> Cleaned:
     refs = _landed_refs(hub)
     if refs:
         hub.mirror.forget(refs)
-        hub.git.forget([ref for ref in refs if ref in hub.git.refs("refs/adw")])
+        there = hub.git.refs("refs/adw")
+        hub.git.forget([ref for ref in refs if ref in there])
     if not running:
-        shutil.rmtree(hub.place.locks, ignore_errors=True)
+        for path in hub.place.locks.glob("*"):
+            if held := lock.try_lock(path):
+                with held:
+                    path.unlink()
         hub.mirror.run("gc", "--quiet", "--prune=1.day.ago")
     return Cleaned(len(old), pool.remove_idle(), len(refs))
 
 
 def _landed_refs(hub: Hub) -> list[str]:
     """All refs of issues whose change is on the branch, but the one that says so; and the tests of the branch as it was."""
-    landed = {ref.split("/")[2] for ref, sha in hub.mirror.refs("refs/adw/*/landed").items() if hub.mirror.is_ancestor(sha, hub.tip())}
+    tip = hub.tip()
+    landed = {ref.split("/")[2] for ref, sha in hub.mirror.refs("refs/adw/*/landed").items() if hub.mirror.is_ancestor(sha, tip)}
     landed.add(base_issue(hub.branch).key)
     return [ref for ref in hub.mirror.refs("refs/adw") if ref.split("/")[2] in landed and ref.split("/")[3] != "landed"]

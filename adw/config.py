@@ -5,7 +5,6 @@ Every setting has a default but the test command, so that a repository without t
 
 import tomllib
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -119,18 +118,6 @@ def fields_of(tables: list[str]) -> dict[str, FieldInfo]:
             return {}
         model = inner
     return model.model_fields
-
-
-def read(folder: Path) -> Config | None:
-    """The configuration that lies in a checkout, if there is one."""
-    path = folder / FILE
-    if not path.is_file():
-        return None
-    try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as no:
-        msg = f"cannot read {path}: {no}"
-        raise Misuse(msg) from no
 
 
 def override(config: Config, **given: Any) -> Config:

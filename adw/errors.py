@@ -4,7 +4,9 @@
     ├── Misuse          wrong use or configuration: nothing was started (exit 2)
     ├── Transient       the same call may work later: tasks retry on this and nothing else
     │   ├── AgentCrashed    killed by a signal: says nothing about the work
-    │   └── GitBusy         a lock was held, or git itself was killed
+    │   ├── SetupFailed     the setup command of a slot failed
+    │   └── GitBusy         a lock was held
+    │       └── GitKilled       git itself was killed, and may have left its locks
     ├── AgentFailed     the agent answered no, or left nothing: counts as a try
     │   └── AgentCut        it was stopped by adw: it took too long, or too much room
     ├── Conflict        a change does not merge onto the tip: it is built again there
@@ -35,6 +37,14 @@ class AgentCrashed(Transient):
 
 class GitBusy(Transient):
     """Git could not take a lock, or was killed."""
+
+
+class GitKilled(GitBusy):
+    """Git was killed while it worked: it may have left locks behind."""
+
+
+class SetupFailed(Transient):
+    """The pool's setup command failed: the slot cannot be lent."""
 
 
 class AgentFailed(AdwError):

@@ -15,7 +15,7 @@ from typing import Any
 import git as gitpython
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from adw.errors import Conflict, GitBusy, GitFailed, Misuse
+from adw.errors import Conflict, GitBusy, GitFailed, GitKilled, Misuse
 from adw.model import Change
 from adw.proc import PIPE
 
@@ -29,9 +29,10 @@ SAFE = (
     "maintenance.auto=false",
     "advice.detachedHead=false",
     "log.showSignature=false",
+    "i18n.logOutputEncoding=UTF-8",
+    "i18n.commitEncoding=UTF-8",
 )
 TRAILER = "Adw-Issue"
-NULL = "0" * 40
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 for _name in [
@@ -68,8 +69,11 @@ class Git:
                 stdout_as_string=False,
             )
         text, errors = out.decode(errors="replace"), str(err)
-        if status < 0 or (status and re.search(r"Unable to create '.*\.lock'|cannot lock ref .* File exists", errors)):
-            msg = f"git {args[0]} in {self.directory} {'was killed' if status < 0 else 'met a lock'}: {errors.strip()}"
+        if status < 0:
+            msg = f"git {args[0]} in {self.directory} was killed"
+            raise GitKilled(msg)
+        if status and re.search(r"Unable to create '.*\.lock'|cannot lock ref .*(File exists|but expected)", errors):
+            msg = f"git {args[0]} in {self.directory} met a lock: {errors.strip()}"
             raise GitBusy(msg)
         return status, text, errors
 
@@ -115,7 +119,7 @@ class Git:
 
     def fetch(self, source: Path, *refspecs: str) -> None:
         """Bring refs and what they hold from another local repository."""
-        self.run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", "--no-auto-maintenance", str(source), *refspecs)
+        self.run("fetch", "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head", "--no-auto-maintenance", str(source), *refspecs)
 
     def commit(self, tree: str, parents: Sequence[str], message: str, identity: Mapping[str, str]) -> str:
         """Make a commit; the same arguments give the same SHA."""

@@ -21,7 +21,7 @@ def writable_home() -> Path:
     """The state folder, made if it is not there; Misuse if it cannot be written."""
     path = home()
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)  # logs and the server's database are nobody else's business
         with tempfile.TemporaryFile(dir=path):
             return path
     except OSError as no:

@@ -20,6 +20,7 @@ import sys
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
+PATIENCE = 10.0  # seconds of SIGKILL before what does not die is given up
 
 
 def descendants() -> list[int]:
@@ -67,14 +68,18 @@ def end_all(leader: int, status: int | None, grace: float) -> int | None:
     while time.monotonic() < until:
         status, left = reap(leader, status)
         if not left:
+            kill(leader, signal.SIGKILL)  # where we are no subreaper, members of its group may have stayed
             return status
         time.sleep(0.02)
-    while True:
+    until += PATIENCE
+    while time.monotonic() < until:
         kill(leader, signal.SIGKILL)
         status, left = reap(leader, status)
         if not left:
             return status
         time.sleep(0.02)
+    sys.stderr.write(f"adw: these processes cannot be killed: {descendants()}\n")  # another user's, perhaps
+    return status
 
 
 def main() -> int:

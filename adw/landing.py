@@ -1,19 +1,21 @@
 """Landing: the tested commit, by compare-and-swap, and the user's checkout with it."""
 
 import json
-import os
+import re
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from adw import lock, proc
-from adw.errors import Blocked, GitBusy, GitFailed
-from adw.git import Git, Prepared, checkouts
+from adw import lock
+from adw.errors import Blocked, GitBusy, GitFailed, GitKilled
+from adw.git import Git, Prepared, checkouts, locate
 from adw.mirror import Hub
 from adw.model import Candidate, Issue
 
-LONGEST = 60  # seconds that a landing takes at most
+LONGEST = 10  # seconds between the note of a landing and its locks
+IN_THE_WAY = re.compile(r"not uptodate|would be overwritten|would be lost|would be removed|Cannot merge|unmerged")
 
 
 def land(hub: Hub, issue: Issue, candidate: Candidate) -> bool:
@@ -22,26 +24,18 @@ def land(hub: Hub, issue: Issue, candidate: Candidate) -> bool:
     Blocked if local edits stand in the way: then nothing has moved. Branch and `refs/adw/<issue>/landed` move together.
     """
     with lock.held(hub.place.locks / "landing"):
-        intent = Intent(hub.place.root / "landing.json")
-        checkout = checkouts(hub.git).get(hub.ref)
-        intent.clear_up(hub, checkout)
+        note = hub.place.root / "landing.json"
+        clear_up(hub, note)
         hub.mirror.point(f"refs/adw/{issue.key}/candidate", candidate.sha)
         hub.publish(issue.key)
-        intent.declare()
-        try:
-            landed = _swap(hub, issue, candidate, checkout)
-        except GitBusy:
-            raise  # git may have been killed: the note stays, so that the next landing clears up what it left behind
-        except BaseException:
-            intent.withdraw()
-            raise
-        intent.withdraw()
+        with declared(hub, candidate, note):
+            landed = _swap(hub, issue, candidate)
     if landed:
         hub.tip()
     return landed
 
 
-def _swap(hub: Hub, issue: Issue, candidate: Candidate, checkout: Path | None) -> bool:
+def _swap(hub: Hub, issue: Issue, candidate: Candidate) -> bool:
     updates = [(hub.ref, candidate.sha, candidate.onto), (f"refs/adw/{issue.key}/landed", candidate.sha, "")]
     transaction = Prepared(hub.git, updates, f"adw: land {issue.id}")
     if not transaction.ready:
@@ -54,15 +48,24 @@ def _swap(hub: Hub, issue: Issue, candidate: Candidate, checkout: Path | None) -
         msg = f"cannot move {hub.branch} in {hub.path}: {said}"
         raise GitFailed(msg)
     try:
-        if checkout is not None:
+        if checkout := checkout_of(hub):  # asked for only now: while HEAD is locked nobody switches branches
             _fast_forward(checkout, issue, candidate)
     except BaseException:
         transaction.abort()
         raise
     if not transaction.commit():
-        msg = f"git did not finish moving {hub.branch} in {hub.path}"
-        raise GitBusy(msg)
+        msg = f"git was killed while it moved {hub.branch} in {hub.path}"
+        raise GitKilled(msg)
     return True
+
+
+def checkout_of(hub: Hub) -> Path | None:
+    """The work tree that has the branch checked out, if there is one."""
+    listed = checkouts(hub.git).get(hub.ref)
+    if listed and (listed / ".git").exists():
+        return listed
+    # Of a submodule, git lists its git directory instead of its work tree.
+    return hub.checkout if hub.checkout and locate(hub.checkout).head == hub.branch else None
 
 
 def _fast_forward(checkout: Path, issue: Issue, candidate: Candidate) -> None:
@@ -70,35 +73,78 @@ def _fast_forward(checkout: Path, issue: Issue, candidate: Candidate) -> None:
     view = Git(checkout / ".git", work_tree=checkout)
     view.call("update-index", "-q", "--refresh")
     status, _, err = view.call("read-tree", "-m", "-u", candidate.onto, candidate.sha)
-    if status:
+    if status and IN_THE_WAY.search(err):
         msg = f"local edits in {checkout} stand in the way of landing {issue.id}: commit or stash them, then `adw resume` ({err.strip()})"
         raise Blocked(msg)
+    if status:
+        msg = f"git cannot move the files of {checkout}: {err.strip()}"
+        raise GitFailed(msg)
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
-    """A note that a landing is under way, so that lock files which it leaves behind when killed can be told from others'."""
+class Note:
+    """What a landing was about to do, kept on disk while it does it, so that one that was killed can be cleared up after."""
 
-    file: Path
+    since: float
+    onto: str
+    sha: str
+    locks_before: list[str]  # lock files that somebody else had
 
-    def declare(self) -> None:
-        """Say that this process lands from now on."""
-        self.file.write_text(json.dumps({"pid": os.getpid(), "birth": proc.born(os.getpid()), "since": time.time()}))
 
-    def withdraw(self) -> None:
-        """The landing is over."""
-        self.file.unlink(missing_ok=True)
+@contextmanager
+def declared(hub: Hub, candidate: Candidate, file: Path) -> Iterator[None]:
+    """Keep the note for the block; clear up at once if git is killed in it, and leave it if we are."""
+    before = [str(path) for path in _locks(hub) if path.exists()]
+    file.write_text(json.dumps(asdict(Note(time.time(), candidate.onto, candidate.sha, before))))
+    try:
+        yield
+    except GitKilled:
+        clear_up(hub, file)
+        raise
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+    file.unlink(missing_ok=True)
 
-    def clear_up(self, hub: Hub, checkout: Path | None) -> None:
-        """Remove the lock files of a landing that was cut short; call it with the landing lock held."""
-        try:
-            since = json.loads(self.file.read_text())["since"]
-        except (FileNotFoundError, ValueError, KeyError):
-            return
-        refs = hub.git.directory / "refs"
-        index = Path(Git(checkout / ".git").run("rev-parse", "--path-format=absolute", "--git-path", "index.lock")) if checkout else None
-        for stale in (refs / "heads" / f"{hub.branch}.lock", *(refs / "adw").rglob("*.lock"), *([index] if index else [])):
-            with suppress(FileNotFoundError):
-                if since - 1 <= stale.stat().st_mtime <= since + LONGEST:  # a later one is somebody else's
-                    stale.unlink()
-        self.withdraw()
+
+def clear_up(hub: Hub, file: Path) -> None:
+    """After a landing that was killed: remove its lock files, and put back what it had moved in the checkout.
+
+    Call it with the landing lock held. A lock that was there before, or came later, is somebody else's and stays.
+    """
+    try:
+        note = Note(**json.loads(file.read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return
+    for stale in _locks(hub):
+        with suppress(FileNotFoundError):
+            if str(stale) not in note.locks_before and note.since - 1 <= stale.stat().st_mtime <= note.since + LONGEST:
+                stale.unlink()
+    if (checkout := checkout_of(hub)) and hub.git.find(hub.ref) == note.onto and hub.git.has(note.sha):
+        _put_back(Git(checkout / ".git", work_tree=checkout), note)
+    file.unlink()
+
+
+def _locks(hub: Hub) -> list[Path]:
+    """The lock files that a landing may leave behind when git is killed in it."""
+    directory, checkout = hub.git.directory, checkout_of(hub)
+    heads = {directory / "HEAD.lock", directory / "packed-refs.lock", directory / "refs" / "heads" / f"{hub.branch}.lock"}
+    if checkout:
+        own = Git(checkout / ".git").run("rev-parse", "--absolute-git-dir")
+        heads |= {Path(own, "index.lock"), Path(own, "HEAD.lock")}
+    return sorted([*heads, *(directory / "refs" / "adw").rglob("*.lock")])
+
+
+def _put_back(view: Git, note: Note) -> None:
+    """Make those files of a checkout what the branch says that a killed landing had already moved; edits of the user stay."""
+    for path in view.touched(note.onto, note.sha):
+        file = view.work_tree / path if view.work_tree else Path(path)
+        moved, was = view.find(f"{note.sha}:{path}"), view.find(f"{note.onto}:{path}")
+        now = view.run("hash-object", "--", str(file)) if file.is_file() and not file.is_symlink() else None
+        if now != moved:
+            continue
+        if was:
+            view.run("checkout", note.onto, "--", path)
+        else:
+            view.run("rm", "--quiet", "--force", "--ignore-unmatch", "--", path)
+            file.unlink(missing_ok=True)

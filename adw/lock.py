@@ -1,6 +1,7 @@
 """Mutual exclusion between processes and threads by the kernel's `flock`: nothing to reap after a crash."""
 
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,16 +18,30 @@ def try_lock(path: Path) -> IO[str] | None:
     except BlockingIOError:
         file.close()
         return None
-    return file
+    if _current(file, path):
+        return file
+    file.close()
+    return try_lock(path)
+
+
+def _current(file: IO[str], path: Path) -> bool:
+    """Whether the file is still the one of that name: whoever clears up may have removed it before we had the lock."""
+    try:
+        return os.fstat(file.fileno()).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
     """Hold the lock for the block, waiting for it as long as another process lives that has it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _current(file, path):
+                yield
+                return
 
 
 @contextmanager

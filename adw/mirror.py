@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adw import lock
-from adw.config import FILE, parse
+from adw.config import FILE, Config, parse
 from adw.errors import GitFailed, Misuse
 from adw.git import Git, locate
 from adw.home import Place
@@ -37,12 +37,21 @@ class Hub:
             msg = f"branch {self.branch} is gone from {self.path}"
             raise GitFailed(msg)
         if not self.mirror.has(sha):
-            self.mirror.fetch(self.git.directory, f"+{self.ref}:refs/hub/{self.branch}")
+            self.mirror.fetch(self.git.directory, self.ref)  # no ref of ours: several threads may fetch at once
         return sha
+
+    @property
+    def root(self) -> Path:
+        """What relative paths of the configuration start from."""
+        return self.checkout or self.path
 
     def config_text(self) -> str:
         """The text of `adw.toml`: of the checkout if there is one, else of the branch; empty if there is none."""
         return _config_text(self.git, self.checkout, self.ref)
+
+    def config(self) -> Config:
+        """What `adw.toml` says, or the defaults."""
+        return parse(self.config_text(), FILE)
 
     def publish(self, issue_key: str) -> None:
         """Copy what the mirror knows of an issue to the hub, where it outlives this host's folder."""
@@ -52,7 +61,11 @@ class Hub:
 def _config_text(git: Git, checkout: Path | None, revision: str) -> str:
     if checkout is not None:
         path = checkout / FILE
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
+        try:
+            return path.read_text(encoding="utf-8") if path.is_file() else ""
+        except (OSError, UnicodeDecodeError) as no:
+            msg = f"cannot read {path}: {no}"
+            raise Misuse(msg) from no
     status, out, _ = git.call("cat-file", "blob", f"{revision}:{FILE}")
     return out if status == 0 else ""
 

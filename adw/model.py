@@ -94,7 +94,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an issue ended: `state` is landed, already landed, refused, blocked or stopped."""
+    """How an issue ended: `state` is landed, already landed, refused, blocked, stopped or crashed."""
 
     issue: str
     title: str

@@ -7,13 +7,14 @@ import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from adw import prompts
 from adw.agents import find_agent
 from adw.agents.base import Agent
 from adw.config import Config
-from adw.errors import AgentCrashed, AgentCut, AgentFailed, GitFailed
+from adw.errors import AgentCrashed, AgentCut, AgentFailed, GitFailed, Misuse
 from adw.git import TRAILER, author, change_of
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub
@@ -38,7 +39,7 @@ class Site:
 
     def hub(self) -> Hub:
         """The repository."""
-        return find_hub(Path(self.repository), self.branch)
+        return _hub(self.repository, self.branch)
 
     def pool(self) -> Pool:
         """Its slots on this host."""
@@ -55,6 +56,12 @@ class Site:
     def order(self, issue: Issue, phase: str, attempt: int = 1) -> Order:
         """The correlation id of a piece of work in this run."""
         return Order(run=self.run, issue=issue.id, issue_key=issue.key, phase=phase, attempt=attempt, title=issue.title)
+
+
+@cache
+def _hub(repository: str, branch: str) -> Hub:
+    """The repository; asked of git once in a process."""
+    return find_hub(Path(repository), branch)
 
 
 def plan_key(site: Site, issue: Issue, attempt: Attempt) -> str:
@@ -143,6 +150,19 @@ def test(site: Site, issue: Issue, candidate: Candidate, attempt: int) -> tuple[
     return Verdict(passed=ended.status == 0, log=tail(log, before)), candidate.sha
 
 
+def test_base(site: Site, issue: Issue, candidate: Candidate) -> tuple[Verdict, str]:
+    """Run the tests on the branch as it is. Misuse if they fail: that is not recorded, as it may be the environment's fault."""
+    try:
+        verdict, about = test(site, issue, candidate, 1)
+    except AgentFailed as no:
+        msg = f"the tests cannot be run on {site.branch} as it is, so nothing was built: {no}"
+        raise Misuse(msg) from no
+    if not verdict.passed:
+        msg = f"the tests fail on {site.branch} as it is, so nothing was built: mend it, or go on with --allow-red-base\n{verdict.log[-2000:]}"
+        raise Misuse(msg)
+    return verdict, about
+
+
 def review_key(site: Site, issue: Issue, change: Change) -> str:
     """The key of a review: the issue, both sides of the diff, and who reviews."""
     return digest("review", VERSION, issue.digest, change.base_tree, change.tree, site.agent().identity, prompts.fingerprint("review"))
@@ -210,6 +230,8 @@ def ask(site: Site, lease: Lease, issue: Issue, prompt: str, secrets: Mapping[st
     env = {**lease.env, **secrets}
     ended = kept(site.agent().argv(file), cwd=lease.tree, env=env, log=log, minutes=site.config.agent.minutes, stdin=file, fds=lease.fds, watch=lease.watch)
     said = tail(log, before)
+    for secret in filter(None, secrets.values()):
+        said = said.replace(secret, "***")  # what is said is kept in git, and in prompts
     if ended.cut:
         msg = f"the agent was stopped in {order.phase}: {ended.cut}\n{said}"
         raise AgentCut(msg)

@@ -12,11 +12,11 @@ from typing import IO
 
 from adw import guard, lock, proc
 from adw.config import PoolConfig
-from adw.errors import AgentCut, AgentFailed, DiskFull, GitFailed
+from adw.errors import AgentCut, AgentFailed, DiskFull, GitFailed, SetupFailed
 from adw.git import author
 from adw.mirror import Hub
 from adw.model import Order
-from adw.slot import Lease, prepare, remove, view
+from adw.slot import Lease, empty, prepare, view
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +69,27 @@ class Pool:
             _rescue(self.hub, slot, _holder(held))
             holder = Holder(uuid.uuid4().hex, os.getpid(), proc.born(os.getpid()), order.issue_key, commit, order.phase, order.issue)
             _write(held, holder)
-            lease = prepare(self.hub, self.config, slot, commit, order, holder.lease, held.fileno())
             try:
-                yield lease
+                yield prepare(self.hub, self.config, slot, commit, order, holder.lease, held.fileno())
             except AgentCut:
                 raise  # its work is pinned before the slot is lent again, like that of a run that was killed
-            except AgentFailed:
+            except (AgentFailed, SetupFailed):
                 _write(held, replace(holder, returned=True))
                 raise
             _write(held, replace(holder, returned=True))
 
     def _take(self) -> tuple[Path, IO[str]]:
         """The first free slot, locked; among slots that were never made only when no made one is free."""
+        swept = 0.0
         while True:
             proc.go_on()
+            due = time.monotonic() - swept > 1
+            swept = time.monotonic() if due else swept
             for slot in sorted(self.slots(), key=lambda s: (not s.exists(), int(s.name))):
                 if held := lock.try_lock(slot / "lock"):
                     return slot, held
                 holder = _read(slot / "lock")
-                if holder and not holder.returned and holder.gone:
+                if due and holder and holder.gone:
                     proc.sweep(holder.lease)  # orphans of a killed run hold the slot for nobody
             time.sleep(0.1)
 
@@ -101,11 +103,11 @@ class Pool:
     def remove_idle(self) -> int:
         """Remove the slots that nobody holds; returns how many. What an interrupted holder wrote is pinned first."""
         removed = 0
-        for slot in [p for p in self.folder.glob("*") if p.name.isdigit()]:
+        for slot in [p for p in self.folder.glob("*") if (p / "tree").exists()]:
             if held := lock.try_lock(slot / "lock"):
                 with held:
                     _rescue(self.hub, slot, _holder(held))
-                    remove(slot)
+                    empty(slot)
                 removed += 1
         return removed
 

@@ -38,12 +38,11 @@ class Progress:
     state: str = ""  # how the run ended
     reason: str = ""
     ui: str = ""
-    notes: list[str] = field(default_factory=list)
     took: dict[tuple[str, int, str], float] = field(default_factory=dict)  # seconds, by issue, try and phase
     overtaken: set[tuple[str, int]] = field(default_factory=set)  # tries that met a conflict: alone they would have landed
+    running: set[tuple[str, str]] = field(default_factory=set)  # issue and phase
     ran: int = 0
     cached: int = 0
-    first_agent: float = 0.0
     flow_run: str = ""
     pid: int = 0
     birth: float = 0.0
@@ -58,7 +57,7 @@ class Progress:
     @property
     def busy(self) -> int:
         """How many phases run now."""
-        return sum(cell.state == "running" for row in self.rows.values() for cell in row.cells.values())
+        return len(self.running)
 
     def add(self, event: dict[str, Any]) -> None:
         """Take in one event."""
@@ -81,17 +80,14 @@ class Progress:
 
     def _process_started(self, event: dict[str, Any]) -> None:
         self.pid, self.birth, self.ended = event["pid"], event["birth"], 0.0
-
-    def _note(self, event: dict[str, Any]) -> None:
-        self.notes.append(event["text"])
+        self.running.clear()
 
     def _phase(self, event: dict[str, Any]) -> None:
         state, phase = event["state"], event["phase"]
-        if state == "running":
-            self.first_agent = self.first_agent or (event["timestamp"] if phase == "plan" else 0.0)
-        elif state == "cached":
+        (self.running.add if state == "running" else self.running.discard)((event["issue"], phase))
+        if state == "cached":
             self.cached += 1
-        else:
+        elif state != "running":
             self.took[event["issue"], event["try"], phase] = event["seconds"]
             self.ran += 1
         row = self.rows.get(event["issue"])

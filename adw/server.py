@@ -5,6 +5,7 @@ server: when the server dies it is started again at once, and calls made meanwhi
 It ends by itself when no run has used it for a while.
 """
 
+import base64
 import json
 import os
 import signal
@@ -28,6 +29,7 @@ from adw.home import home
 PORTS = (*range(4210, 4220), 0)  # the first that is free; 0 is any
 START_LIMIT = 120  # seconds
 IDLE_MINUTES = 30.0
+LARGEST_LOG = 10_000_000  # bytes
 UNUSED = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}  # else the server calls home
 
 
@@ -82,7 +84,7 @@ def in_use(tell: Callable[[str], None] = lambda _text: None) -> Iterator[Server]
 def check_version(api: str) -> None:
     """Misuse if the user's own server does not answer, or is of another version than the Prefect that adw runs on."""
     try:
-        found = httpx.get(f"{api.rstrip('/')}/admin/version", timeout=10).raise_for_status().json()
+        found = httpx.get(f"{api.rstrip('/')}/admin/version", timeout=10, headers=_credentials()).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as no:
         msg = f"the Prefect server at {api} does not answer ({no}): start it, or unset PREFECT_API_URL (or the profile's) to use adw's own"
         raise Misuse(msg) from no
@@ -90,6 +92,15 @@ def check_version(api: str) -> None:
     if str(found).split(".")[:2] != ours.split(".")[:2]:
         msg = f"the Prefect server at {api} is version {found}, and adw needs {ours}: upgrade it, or unset PREFECT_API_URL to use adw's own"
         raise Misuse(msg)
+
+
+def _credentials() -> dict[str, str]:
+    """What the user's own server wants to know of its caller."""
+    if key := os.environ.get("PREFECT_API_KEY"):
+        return {"Authorization": f"Bearer {key}"}
+    if login := os.environ.get("PREFECT_API_AUTH_STRING"):
+        return {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
+    return {}
 
 
 def ensure(tell: Callable[[str], None] = lambda _text: None) -> Server:
@@ -161,6 +172,9 @@ def keep() -> None:
     held = lock.try_lock(folder() / "keeper")
     if held is None:
         return  # another one was faster
+    log = folder() / "server.log"
+    if log.exists() and log.stat().st_size > LARGEST_LOG:
+        log.write_text("")  # we have it open to append
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: stopping.append(number))

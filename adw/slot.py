@@ -19,7 +19,7 @@ from pathlib import Path
 
 from adw import guard, proc
 from adw.config import PoolConfig
-from adw.errors import AgentFailed
+from adw.errors import SetupFailed
 from adw.git import Git
 from adw.mirror import Hub
 from adw.model import Order, digest
@@ -143,6 +143,13 @@ def _scrap(slot: Path) -> None:
         remove(slot / name)
 
 
+def empty(slot: Path) -> None:
+    """Remove all that is in a locked slot but the lock: another who waits for it has it open."""
+    for path in slot.iterdir():
+        if path.name != "lock":
+            remove(path)
+
+
 def _listed(hub: Hub) -> list[str]:
     """The patterns of the checkout's `.worktreeinclude`."""
     file = hub.checkout / ".worktreeinclude" if hub.checkout else None
@@ -197,5 +204,5 @@ def _set_up(config: PoolConfig, slot: Path, lease: Lease) -> None:
     if ended.status or ended.cut:
         tail = log.read_text(errors="replace")[-2000:]
         msg = f"the setup command `{config.setup}` failed ({ended.cut or f'exit status {ended.status}'}):\n{tail}"
-        raise AgentFailed(msg)
+        raise SetupFailed(msg)
     done.write_text(wanted)

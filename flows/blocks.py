@@ -1,7 +1,5 @@
 """The Blocks that flows read: a repository's worktree pool and its agent. `deployments.register` writes them from `adw.toml`."""
 
-from typing import ClassVar
-
 from prefect.blocks.core import Block
 from pydantic import Field
 
@@ -17,7 +15,6 @@ class WorktreePool(Block):
 
     settings: PoolConfig = Field(default_factory=PoolConfig)
     written_from: str = Field("", title="Written from", description="The digest of the adw.toml that these settings were last written from; leave it as it is.")
-    block_name_of: ClassVar[str] = "worktree pool"
 
 
 class CodingAgent(Block):

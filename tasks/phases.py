@@ -85,6 +85,13 @@ def test(site: Site, issue: Issue, candidate: Candidate, attempt: int) -> Verdic
     return kept(site, site.order(issue, "test", attempt), key, Verdict, lambda: phases.test(site, issue, candidate, attempt))
 
 
+@task(name="test", task_run_name="test: {issue.title}", cache_policy=CacheKeyFnPolicy(cache_key_fn=by_test), **KEPT, **RETRIED)
+def test_base(site: Site, issue: Issue, candidate: Candidate) -> Verdict:
+    """That the branch as it is passes the tests."""
+    key = phases.test_key(site, candidate)
+    return kept(site, site.order(issue, "test"), key, Verdict, lambda: phases.test_base(site, issue, candidate))
+
+
 @task(task_run_name="review: {issue.title} (try {attempt})", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_review), **KEPT, **RETRIED)
 def review(site: Site, issue: Issue, change: Change, attempt: int) -> Verdict:
     """Whether the agent finds the change fit to land."""

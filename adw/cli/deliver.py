@@ -16,7 +16,7 @@ from adw.agents import find_agent
 from adw.agents.command import missing_program
 from adw.cli.supervise import new_run, supervise
 from adw.cli.view import print_json
-from adw.config import Config, override, parse
+from adw.config import override
 from adw.errors import Misuse
 from adw.home import writable_home
 from adw.issues import markdown
@@ -24,22 +24,22 @@ from adw.journal import Journal
 from adw.mirror import Hub, find_hub
 from adw.model import Issue
 
+CANCEL_LIMIT = 20  # seconds for an end in good order
+
 
 def deliver(names: Sequence[str], repo: Path, branch: str, given: dict[str, Any], *, as_json: bool) -> int:
     """Check all that can be checked before anything is started, then run."""
     hub = find_hub(repo, branch)
     issues = markdown.read_all(names)
     check(hub, issues, given)
-    delivery = {"repository": str(repo.absolute()), "issues": [asdict(issue) for issue in issues], "branch": hub.branch, **given}
+    delivery = {"repository": str(hub.root), "issues": [asdict(issue) for issue in issues], "branch": hub.branch, **given}
     return report(new_run(hub, delivery), as_json=as_json)
 
 
 def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
     """Misuse or DiskFull if the run could not come to a good end, as far as that shows before it begins."""
-    text = hub.config_text()
-    config = parse(text, "adw.toml") if text else Config()
     config = override(
-        config,
+        hub.config(),
         pool__size=given["agents"],
         agent__name=given["agent"],
         agent__command=given["agent_command"],
@@ -49,10 +49,10 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
     if not config.test.command.strip():
         msg = "no test command: set test.command in adw.toml (`adw init` writes one), or give --test-command 'python -m pytest -q'"
         raise Misuse(msg)
-    if missing := missing_program(config.test.command, hub.path):
+    if missing := missing_program(config.test.command, hub.root):
         msg = f"the test command's program {missing!r} is not installed: install it, or change test.command in adw.toml (or --test-command)"
         raise Misuse(msg)
-    find_agent(config.agent, hub.path)
+    find_agent(config.agent, hub.root)
     graph.in_order(issues, frozenset(hub.git.trailers(hub.ref)))
     guard.check_disk(writable_home(), config.pool.disk_floor)
 
@@ -119,6 +119,9 @@ def cancel(run: str, repo: Path) -> None:
         msg = f"run {journal.folder.name} is not under way"
         raise Misuse(msg)
     os.kill(progress.pid, signal.SIGTERM)
+    until = time.monotonic() + CANCEL_LIMIT
     while proc.alive(progress.pid, progress.birth):
         time.sleep(0.05)
+        if time.monotonic() > until:
+            os.kill(progress.pid, signal.SIGKILL)  # its agents end with it
     sys.stdout.write(f"ended run {journal.folder.name}; `adw resume {journal.folder.name}` goes on with it\n")

@@ -38,7 +38,7 @@ def demo(folder: Path, *, again: bool, svg: Path | None) -> int:
     issues = markdown.read_all([str(folder / "issues")])
     check(hub, issues, FLAGS)
     console.print(FIRST.format(number=len(issues), repository=repository.absolute()), highlight=False, soft_wrap=True)
-    journal = new_run(hub, {"repository": str(repository.absolute()), "issues": [asdict(issue) for issue in issues], "branch": hub.branch, **FLAGS})
+    journal = new_run(hub, {"repository": str(hub.root), "issues": [asdict(issue) for issue in issues], "branch": hub.branch, **FLAGS})
     began = time.monotonic()
     status = supervise(journal, console)
     console.print(LAST.format(repository=repository.absolute(), folder=folder), soft_wrap=True, highlight=False)

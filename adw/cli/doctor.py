@@ -12,7 +12,7 @@ from adw import clean, guard, server
 from adw.agents import find_agent
 from adw.agents.command import missing_program
 from adw.cli.view import print_json
-from adw.config import Config, parse
+from adw.config import Config
 from adw.errors import AdwError
 from adw.git import git_version
 from adw.home import home, writable_home
@@ -56,14 +56,14 @@ def examine(repo: Path) -> Iterator[Finding]:
     yield (
         read := attempt(
             "configuration",
-            lambda: "adw.toml is well" if hub.config_text() and _config(hub) else "no adw.toml: `adw init` writes one, or give flags to `adw run`",
+            lambda: "adw.toml is well" if hub.config_text() and hub.config() else "no adw.toml: `adw init` writes one, or give flags to `adw run`",
         )
     )
     if not read.good:
         return
-    config = _config(hub)
+    config = hub.config()
     yield attempt("test command", lambda: _test(config, hub))
-    yield attempt("agent", lambda: f"{config.agent.name}: {type(find_agent(config.agent, hub.path)).__name__} is ready")
+    yield attempt("agent", lambda: f"{config.agent.name}: {type(find_agent(config.agent, hub.root)).__name__} is ready")
     slots = guard.slots(config.pool)
     yield Finding("memory", good=True, detail=f"enough for {slots} of {config.pool.size} slots at {config.pool.memory_gb:g} GB each")
     dead = clean.dead(hub.place)
@@ -107,16 +107,11 @@ def _server() -> str:
     return "adw's own, running" if server.kept() else "adw's own, started when it is needed"
 
 
-def _config(hub: Hub) -> Config:
-    text = hub.config_text()
-    return parse(text, "adw.toml") if text else Config()
-
-
 def _test(config: Config, hub: Hub) -> str:
     if not config.test.command:
         msg = "none is set: set test.command in adw.toml, or give --test-command"
         raise AdwError(msg)
-    if missing := missing_program(config.test.command, hub.path):
+    if missing := missing_program(config.test.command, hub.root):
         msg = f"its program {missing!r} is not installed: install it, or change test.command in adw.toml"
         raise AdwError(msg)
     return config.test.command

@@ -12,7 +12,6 @@ from adw import clean as cleaning
 from adw import report, server
 from adw.cli.deliver import chosen, outcome
 from adw.cli.view import STYLES, duration, print_json, summary, table
-from adw.config import Config, parse
 from adw.errors import Misuse
 from adw.mirror import find_hub, sync
 from adw.model import Issue, Outcome
@@ -70,7 +69,7 @@ def clean(repo: Path, days: float, *, stop_server: bool) -> None:
     """Prune the repository's place on this host, and stop the server if that is asked for."""
     hub = find_hub(repo)
     sync(hub)
-    config = parse(text, "adw.toml") if (text := hub.config_text()) else Config()
+    config = hub.config()
     sys.stdout.write(f"{cleaning.prune(hub, Pool(hub, config.pool), days)}\n")
     if stop_server:
         sys.stdout.write("stopped adw's Prefect server\n" if server.stop() else "adw's Prefect server was not running\n")

@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import PrefectException
 
 from adw import proc
-from adw.config import Config, parse
+from adw.cli.supervise import INTERRUPTED, TRY_AGAIN
 from adw.errors import AdwError, Misuse
 from adw.journal import Journal
 from adw.mirror import find_hub
@@ -27,20 +27,17 @@ from deployments.register import register
 from flows.deliver import Delivery, configured, deliver
 from flows.maintain import reconcile
 
-TRY_AGAIN = 75
-INTERRUPTED = 130
 END_LIMIT = 20  # seconds for an end in good order
 INFRASTRUCTURE = (httpx.HTTPError, PrefectException, ConnectionError, TimeoutError)
 
 
 def main(folder: Path) -> int:
     """Deliver what the run's folder asks for, and say in its journal how it ended."""
-    signal.signal(signal.SIGTERM, lambda *_: proc.end_all())
+    signal.signal(signal.SIGTERM, lambda *_: proc.end_all())  # while the flow runs, Prefect has a handler of its own
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is for whoever started us
     journal = Journal(folder)
     threading.Thread(target=_mind_the_leash, daemon=True).start()
     threading.Thread(target=_beat, args=[journal.heart], daemon=True).start()
-    journal.event("process started", pid=os.getpid(), birth=proc.born(os.getpid()))
     try:
         status, state, reason = _deliver(journal)
     except AdwError as no:
@@ -60,10 +57,13 @@ def main(folder: Path) -> int:
 def _deliver(journal: Journal) -> tuple[int, str, str]:
     delivery = Delivery.model_validate(journal.order())
     hub = find_hub(Path(delivery.repository), delivery.branch)
-    config = parse(text, "adw.toml") if (text := hub.config_text()) else Config()
+    config = hub.config()
     for line in register(hub, config, delivery.agents or 0):
         journal.event("note", text=line)
-    if said := reconcile(Pool(hub, configured(hub, delivery).pool)):
+    said = reconcile(Pool(hub, configured(hub, delivery).pool))
+    # Only now: till then the journal tells of the process before this one, if there was one, which is to be mended, too.
+    journal.event("process started", pid=os.getpid(), birth=proc.born(os.getpid()))
+    if said:
         journal.event("note", text=said)
     ended: State[Any] = deliver(delivery, return_state=True)
     return _judge(ended.result(raise_on_failure=True))

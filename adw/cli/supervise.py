@@ -22,7 +22,7 @@ from adw.server import Server
 
 TRY_AGAIN = 75  # the runner's word for: the infrastructure failed
 RESTARTS = 3  # without progress between them
-STUCK_MINUTES = 5.0  # nothing runs and nothing happens for so long: something waits for ever
+STUCK_MINUTES = 60.0  # nothing runs and nothing happens for so long: something waits for ever
 SILENT_CHECKS = 30  # without a heartbeat: the process hangs as a whole
 CHECK_EACH = 2.0  # seconds between looks at the server
 LAST_CHANCE = 2.2  # seconds that the runner has to end by itself after Ctrl-C
@@ -109,7 +109,7 @@ class Supervisor:
         for event in events:
             self.progress.add(event)
             self._view.event(self.progress, event)
-            self._restarts = 0 if event["event"] in {"phase", "outcome"} else self._restarts
+            self._restarts = 0 if event["event"] == "outcome" or event.get("state") == "done" else self._restarts
         self._view.tick(self.progress)
 
     def _again(self) -> proc.Process:

@@ -6,6 +6,7 @@ import pytest
 from adw import clean, proc
 from adw.git import author
 from adw.journal import Journal
+from adw.lock import held
 from adw.mirror import Hub
 from adw.model import Issue
 from adw.phases import Site
@@ -82,10 +83,12 @@ def test_a_run_that_still_runs_is_kept_however_old_it_is(hub: Hub, site: Site) -
     assert (hub.place.locks / "held").exists()
 
 
-def test_locks_are_removed_when_nothing_runs(hub: Hub, site: Site) -> None:
+def test_locks_that_nobody_holds_are_removed_when_nothing_runs(hub: Hub, site: Site) -> None:
     run(hub, "old", ended=True)
-    clean.prune(hub, site.pool(), 30)
-    assert not hub.place.locks.exists()
+    (hub.place.locks / "idle").touch()
+    with held(hub.place.locks / "busy"):
+        clean.prune(hub, site.pool(), 30)
+        assert [path.name for path in hub.place.locks.iterdir()] == ["busy"]
 
 
 def test_what_results_need_survives(hub: Hub, site: Site, issue: Issue, repository: Repository) -> None:

@@ -1,8 +1,6 @@
-from pathlib import Path
-
 import pytest
 
-from adw.config import Config, Section, override, parse, read, schema
+from adw.config import Config, Section, override, parse, schema
 from adw.errors import Misuse
 
 
@@ -74,21 +72,6 @@ def test_a_setting_can_be_overridden_and_none_leaves_it() -> None:
 def test_an_override_is_checked_like_the_file() -> None:
     with pytest.raises(Misuse, match=r"command line: `pool.size`.*it is 1000"):
         override(Config(), pool__size=1000)
-
-
-def test_a_folder_without_the_file_has_no_configuration(tmp_path: Path) -> None:
-    assert read(tmp_path) is None
-
-
-def test_the_file_of_a_folder_is_read(tmp_path: Path) -> None:
-    (tmp_path / "adw.toml").write_text('branch = "größe"', encoding="utf-8")
-    assert read(tmp_path) == Config(branch="größe")
-
-
-def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
-    (tmp_path / "adw.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(Misuse, match=r"cannot read .*adw\.toml"):
-        read(tmp_path)
 
 
 def test_the_schema_has_every_key_with_its_description() -> None:

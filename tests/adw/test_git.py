@@ -4,7 +4,7 @@ from subprocess import CalledProcessError
 import pytest
 
 from adw.errors import Conflict, GitBusy, GitFailed, Misuse
-from adw.git import NULL, Git, Prepared, author, change_of, checkouts, git_version, locate, make_repository
+from adw.git import Git, Prepared, author, change_of, checkouts, git_version, locate, make_repository
 from tests.conftest import Repository
 
 WHO = {f"GIT_{role}_{field}": value for role in ("AUTHOR", "COMMITTER") for field, value in (("NAME", "Zoë"), ("EMAIL", "z@x"), ("DATE", "1700000000 +0130"))}
@@ -255,5 +255,5 @@ def test_hooks_of_a_repository_do_not_run(git: Git, repository: Repository) -> N
 
 
 def test_no_ref_is_all_zeros(git: Git) -> None:
-    assert git.has(NULL) is False
+    assert git.has("0" * 40) is False
     assert git_version().startswith("git version ")

@@ -1,12 +1,12 @@
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from adw import proc
 from adw.errors import Blocked, GitBusy
 from adw.git import TRAILER, author
 from adw.landing import land
@@ -45,9 +45,11 @@ def busy(hub: Hub, change: Candidate, issue: Issue = ISSUE) -> list[str]:
     pytest.fail("it met no lock")
 
 
-def was_killed(hub: Hub, since: float) -> None:
+def was_killed(hub: Hub, since: float, change: Candidate | None = None) -> None:
     """Leave the note of a landing whose process was killed."""
-    (hub.place.root / "landing.json").write_text(json.dumps({"pid": 2**22 - 1, "birth": 1.0, "since": since}))
+    change = change or candidate(hub, "new.txt")
+    note = {"since": since, "onto": change.onto, "sha": change.sha, "locks_before": []}
+    (hub.place.root / "landing.json").write_text(json.dumps(note))
 
 
 def test_a_landing_moves_the_branch_and_its_checkout(hub: Hub, repository: Repository) -> None:
@@ -190,7 +192,7 @@ def test_hooks_of_the_hub_do_not_run(name: str, hub: Hub, repository: Repository
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("lock", ["refs/heads/main.lock", "index.lock", f"refs/adw/{ISSUE.key}/landed.lock"])
+@pytest.mark.parametrize("lock", ["refs/heads/main.lock", "HEAD.lock", "index.lock", f"refs/adw/{ISSUE.key}/landed.lock"])
 def test_a_lock_of_a_landing_that_was_killed_is_cleared(lock: str, hub: Hub, repository: Repository) -> None:
     was_killed(hub, time.time())
     stale = repository.path / ".git" / lock
@@ -241,9 +243,41 @@ def test_a_branch_that_another_holds_is_busy(hub: Hub, repository: Repository) -
     assert state(repository)[2] == ""
 
 
-def test_a_landing_notes_who_lands(hub: Hub, repository: Repository) -> None:
-    (repository.path / "new.txt").write_text("mine")
-    with pytest.raises(Blocked):
-        land(hub, ISSUE, candidate(hub, "new.txt"))
-    note = hub.place.root / "landing.json"
-    assert not note.exists() or json.loads(note.read_text())["birth"] == proc.born(os.getpid())
+def half_way(hub: Hub, repository: Repository, change: Candidate) -> None:
+    """Leave the checkout as a landing does that was killed after it moved the files."""
+    hub.mirror.point("refs/adw/half/way", change.sha)
+    hub.publish("half")
+    repository.git("read-tree", "-m", "-u", "HEAD", change.sha)
+    was_killed(hub, time.time(), change)
+
+
+@pytest.mark.parametrize("path", ["code.txt", "new.txt"])
+def test_what_a_killed_landing_had_moved_is_put_back_for_another(path: str, hub: Hub, repository: Repository) -> None:
+    half_way(hub, repository, candidate(hub, path, "of the first\n"))
+    assert land(hub, OTHER, candidate(hub, path, "of the second\n", OTHER))
+    assert (repository.path / path).read_text() == "of the second\n"
+    assert repository.git("status", "--porcelain") == ""
+
+
+def test_files_that_were_moved_without_the_index_are_put_back(hub: Hub, repository: Repository) -> None:
+    change = candidate(hub, "code.txt", "half\n")
+    half_way(hub, repository, change)
+    repository.git("read-tree", "HEAD")
+    assert land(hub, OTHER, candidate(hub, "other.txt", issue=OTHER))
+    assert (repository.path / "code.txt").read_text() == "one\n"
+    assert repository.git("status", "--porcelain") == ""
+
+
+def test_edits_of_the_user_outlive_a_killed_landing(hub: Hub, repository: Repository) -> None:
+    half_way(hub, repository, candidate(hub, "new.txt"))
+    (repository.path / "new.txt").write_text("mine\n")
+    (repository.path / "README.md").write_text("mine too\n")
+    assert land(hub, OTHER, candidate(hub, "other.txt", issue=OTHER))
+    assert ((repository.path / "new.txt").read_text(), (repository.path / "README.md").read_text()) == ("mine\n", "mine too\n")
+
+
+def test_a_commit_of_the_user_meanwhile_fails_no_look_at_the_tip(hub: Hub, repository: Repository) -> None:
+    for number in range(5):
+        sha = repository.commit("theirs", **{"theirs.txt": f"{number}\n"})
+        with ThreadPoolExecutor(8) as threads:
+            assert set(threads.map(lambda _: hub.tip(), range(8))) == {sha}

@@ -157,3 +157,9 @@ def test_the_configuration_of_a_bare_repository_is_that_of_the_branch(repository
     assert find_hub(clone(repository, tmp_path / "none.git", "--bare").path).config_text() == ""
     repository.commit("configure", **{"adw.toml": "tries = 1\n# größe\n"})
     assert find_hub(clone(repository, tmp_path / "bare.git", "--bare").path).config_text() == "tries = 1\n# größe\n"
+
+
+def test_a_configuration_that_is_no_text_is_named(repository: Repository, home: Path) -> None:  # noqa: ARG001
+    (repository.path / "adw.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(Misuse, match=r"cannot read .*adw\.toml"):
+        find_hub(repository.path)

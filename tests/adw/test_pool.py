@@ -10,7 +10,7 @@ import pytest
 
 from adw import guard, lock
 from adw.config import PoolConfig
-from adw.errors import AgentCut, AgentFailed, DiskFull
+from adw.errors import AgentCut, AgentFailed, DiskFull, SetupFailed
 from adw.git import Git
 from adw.mirror import Hub
 from adw.model import Issue
@@ -58,6 +58,11 @@ def leave(pool: Pool, site: Site, issue: Issue, line: str) -> None:
 
 def names(tree: Path) -> list[str]:
     return sorted(path.name for path in tree.iterdir())
+
+
+def made(hub: Hub) -> list[str]:
+    """The slots that have a work tree."""
+    return sorted(path.parent.name for path in hub.place.pool.glob("*/tree"))
 
 
 def interrupted(hub: Hub, issue: Issue, line: str, phase: str = "build") -> list[int]:
@@ -187,7 +192,7 @@ def test_setup_runs_again_only_when_its_file_or_its_command_changed(hub: Hub, si
 def test_a_setup_that_failed_is_run_again(hub: Hub, site: Site, issue: Issue) -> None:
     pool = pool_of(hub, setup="echo no such registry; echo ran >> ../runs; test -e ../mended")
     for _ in range(2):
-        with pytest.raises(AgentFailed, match=r"the setup command .* failed \(exit status 1\):\nno such registry"):
+        with pytest.raises(SetupFailed, match=r"the setup command .* failed \(exit status 1\):\nno such registry"):
             leave(pool, site, issue, "true")
     (hub.place.pool / "1" / "mended").touch()
     leave(pool, site, issue, "true")
@@ -196,7 +201,7 @@ def test_a_setup_that_failed_is_run_again(hub: Hub, site: Site, issue: Issue) ->
 
 
 def test_a_setup_that_hangs_is_cut(hub: Hub, site: Site, issue: Issue) -> None:
-    with pytest.raises(AgentFailed, match=r"it took longer than 0\.005 minutes"):
+    with pytest.raises(SetupFailed, match=r"it took longer than 0\.005 minutes"):
         leave(pool_of(hub, setup="sleep 600", setup_minutes=0.005), site, issue, "true")
 
 
@@ -319,7 +324,7 @@ def test_what_is_not_worth_it_is_not_pinned(phase: str, line: str, hub: Hub, iss
     assert (until(pool_of(hub).reconcile), hub.git.refs("refs/adw")) == (1, {})
 
 
-@pytest.mark.parametrize(("error", "pinned"), [(AgentFailed, 0), (AgentCut, 1), (KeyboardInterrupt, 1)])
+@pytest.mark.parametrize(("error", "pinned"), [(AgentFailed, 0), (SetupFailed, 0), (AgentCut, 1), (KeyboardInterrupt, 1)])
 def test_what_was_cut_is_pinned_and_what_failed_is_not(error: type[BaseException], pinned: int, hub: Hub, site: Site, issue: Issue) -> None:
     def work() -> None:
         with pool_of(hub).lease(hub.tip(), site.order(issue, "build")) as lease:
@@ -347,16 +352,16 @@ def test_idle_slots_make_room(hub: Hub, site: Site, issue: Issue) -> None:
     leave(pool_of(hub), site, issue, "true")
     with pytest.raises(DiskFull):
         leave(pool_of(hub, disk_floor=100), site, issue, "true")
-    assert names(hub.place.pool) == []
+    assert made(hub) == []
 
 
 def test_an_idle_slot_is_removed_and_a_lent_one_is_not(hub: Hub, site: Site, issue: Issue) -> None:
     pool = pool_of(hub, size=2)
     with pool.lease(hub.tip(), site.order(issue, "build")) as lease:
         leave(pool, site, issue, "true")
-        assert (pool.remove_idle(), names(hub.place.pool)) == (1, [lease.tree.parent.name])
+        assert (pool.remove_idle(), made(hub)) == (1, [lease.tree.parent.name])
         assert do(lease, "cat code.txt") == "one"
-    assert (pool.remove_idle(), names(hub.place.pool)) == (1, [])
+    assert (pool.remove_idle(), made(hub)) == (1, [])
 
 
 def test_what_a_killed_holder_wrote_is_pinned_before_its_slot_is_removed(hub: Hub, issue: Issue) -> None:

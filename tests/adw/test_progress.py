@@ -81,14 +81,5 @@ def test_a_run_ends_with_its_reason() -> None:
     assert (progress.ended, progress.state, progress.reason, progress.last) == (20.0, "crashed", "killed", 20.0)
 
 
-def test_the_first_agent_is_the_first_plan() -> None:
-    base = phase("running", "test", at=3.0, issue="(base)")
-    assert folded(base, phase("running", "plan", at=5.0), phase("running", "plan", at=6.0, issue="b")).first_agent == 5.0
-
-
 def test_an_event_of_a_later_version_is_passed_over() -> None:
     assert folded({"event": "new kind", "timestamp": 40.0}).last == 40.0
-
-
-def test_notes_are_kept() -> None:
-    assert folded({"event": "note", "timestamp": 2.0, "text": "little memory"}).notes == ["little memory"]

@@ -54,6 +54,7 @@ class Adw:
     repository: Repository
     issues: Path
     env: dict[str, str] = field(default_factory=dict)
+    started: "list[subprocess.Popen[str]]" = field(default_factory=list)
 
     def environment(self) -> dict[str, str]:
         return {**os.environ, "ADW_HOME": str(self.home), "ADW_SERVER_IDLE_MINUTES": "5", "PYTHONUNBUFFERED": "1", **self.env}
@@ -61,7 +62,7 @@ class Adw:
     def start(self, *args: str) -> "subprocess.Popen[str]":
         """Start a command in a session of its own; SIGINT reaches it, as from a terminal."""
         command = [sys.executable, "-m", "adw", *args]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command,
             cwd=self.repository.path,
             env=self.environment(),
@@ -71,6 +72,8 @@ class Adw:
             text=True,
             start_new_session=True,
         )
+        self.started.append(process)
+        return process
 
     def call(self, *args: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end; output and errors in one."""
@@ -163,6 +166,11 @@ def _belongs(process: psutil.Process, home: Path) -> bool:
 
 
 @pytest.fixture
-def adw(server_home: Path, tmp_path: Path) -> Adw:
+def adw(server_home: Path, tmp_path: Path) -> Iterator[Adw]:
     repository = make_repository(tmp_path / f"repo-{tmp_path.name[-20:]}")
-    return Adw(server_home, repository, tmp_path / "issues")
+    made = Adw(server_home, repository, tmp_path / "issues")
+    yield made
+    for process in made.started:  # what a failed test left
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
