@@ -173,4 +173,6 @@ def adw(server_home: Path, tmp_path: Path) -> Iterator[Adw]:
     for process in made.started:  # what a failed test left
         if process.poll() is None:
             process.kill()
-        process.communicate()
+            process.wait()
+        if process.stdout:
+            process.stdout.close()

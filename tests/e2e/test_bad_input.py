@@ -162,6 +162,17 @@ def test_tests_that_fail_on_the_branch_as_it_is_stop_the_run_before_any_build(ad
     assert not [e for e in adw.events() if e["event"] == "phase" and e["phase"] == "build"]
 
 
+def test_a_red_base_that_was_mended_outside_of_git_is_not_remembered(adw: Adw) -> None:
+    adw.issue("a")
+    database = adw.issues.parent / "database"
+    args = adw.run_args(test=f"test -e '{database}'")
+    assert adw.call(*args).returncode == 2
+    database.touch()
+    done = adw.call(*args)
+    assert done.returncode == 0, done.stdout
+    adw.assert_whole("a")
+
+
 def test_a_red_base_can_be_allowed(adw: Adw) -> None:
     adw.issue("a")
     done = adw.call(*adw.run_args(test="test -f a.txt"), "--allow-red-base")
