@@ -69,9 +69,16 @@ def configured(hub: Hub, delivery: Delivery) -> Config:
     return override(config.model_copy(update={"pool": pool.settings, "agent": agent.settings}), **delivery.overrides())
 
 
+def run_name() -> str:
+    """What a run is called in the Prefect UI."""
+    delivery = Delivery.model_validate(flow_run.parameters["delivery"])
+    number = len(delivery.issues)
+    return f"{Path(delivery.repository).name}: {number} {'issue' if number == 1 else 'issues'} {delivery.run}".strip()
+
+
 @flow(
     name="deliver",
-    flow_run_name="deliver {delivery.run}",
+    flow_run_name=run_name,
     task_runner=DaskTaskRunner(cluster_class=local_cluster, cluster_kwargs={"slots": 1}),  # type: ignore[arg-type]
     description="Land finished, tested changes for issues on a branch of a repository.",
 )

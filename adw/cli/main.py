@@ -121,6 +121,8 @@ def main() -> None:
     """The entry point: an expected failure is one message; anything else is a bug, and says so."""
     try:
         sys.exit(app(standalone_mode=False))  # a `typer.Exit` comes back as its status
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Exception as no:  # noqa: BLE001 - the one broad catch, at the edge
         sys.exit(_failed(no))
 

@@ -86,6 +86,8 @@ def test_reports_are_artifacts_and_files(adw: Adw) -> None:
     of_issue = next((adw.runs[-1] / "reports").iterdir()).read_text()
     assert "diff --git a/a.txt b/a.txt" in of_issue
     assert "build of a" in next(adw.runs[-1].rglob("*-build.log")).read_text()
+    flow_runs = ask(adw.home, "flow_runs/filter", flow_runs={"id": {"any_": [run]}})
+    assert [r["name"] for r in flow_runs] == [f"{adw.repository.path.name}: 1 issue {adw.runs[-1].name}"]
     names = {r["name"] for r in ask(adw.home, "task_runs/filter", flow_runs={"id": {"any_": [run]}})}
     assert {"plan: Add a", "build: Add a (try 1)", "test: Add a (try 1)", "review: Add a (try 1)", "document: Add a (try 1)", "land: Add a (try 1)"} <= names
 
