@@ -46,7 +46,9 @@ class Journal:
         """Write down what was asked for, once."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.order_file.exists():
-            self.order_file.write_text(json.dumps(order, ensure_ascii=False, indent=1), encoding="utf-8")
+            whole = self.order_file.with_suffix(".new")
+            whole.write_text(json.dumps(order, ensure_ascii=False, indent=1), encoding="utf-8")
+            whole.rename(self.order_file)
 
     @property
     def order_file(self) -> Path:

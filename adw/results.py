@@ -47,6 +47,12 @@ def record(hub: Hub, order: Order, key: str, result: Plan | Change | Verdict, ab
     hub.publish(order.issue_key)
 
 
+def keep(hub: Hub, order: Order, key: str, result: Plan | Change | Verdict, about: str) -> None:
+    """Record a result that came from elsewhere, unless it is recorded for this issue already."""
+    if hub.mirror.find(f"refs/adw/{order.issue_key}/{order.phase}/{key[:KEY_LENGTH]}") is None:
+        record(hub, order, key, result, about)
+
+
 def begin(hub: Hub, issue: Issue, number: int, base: str, feedback: str = "") -> Attempt:
     """Start a try at a base, and record it so that a later run takes up the same one."""
     feedback = feedback.replace("\0", "\N{REPLACEMENT CHARACTER}").strip()  # as git gives it back

@@ -1,21 +1,23 @@
 """What the threads of one delivery share, and how they have phases run: on the Dask cluster, each with a slot."""
 
+import inspect
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import dask
 import dask.config
 from distributed import LocalCluster
 from prefect import Task
+from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import FlowRunContext
 from prefect_dask.task_runners import DaskTaskRunner
 
-from adw import proc
+from adw import proc, results
 from adw.errors import AgentFailed, Conflict
 from adw.journal import Journal
 from adw.mirror import Hub
-from adw.model import Attempt, Change, Outcome
+from adw.model import Attempt, Candidate, Change, Outcome
 from adw.phases import Site
 from flows.turn import Turn
 from tasks import phases as tasks
@@ -57,7 +59,7 @@ class Work:
             return Call(task, args, task.submit(self.site, *args))
 
     def result(self, call: Call) -> Any:
-        """The result of a phase. One that Prefect had cached is noted, and made again if its commit is gone."""
+        """The result of a phase. One that Prefect had cached is kept in git, too; it is made again if its commit is gone."""
         result = call.future.result()
         if call.future.state.name != "Cached":
             return result
@@ -65,8 +67,17 @@ class Work:
             return self.run(call.task.with_options(refresh_cache=True), *call.args)
         issue, *rest = call.args
         attempt = next((arg.number if isinstance(arg, Attempt) else arg for arg in rest if isinstance(arg, Attempt | int)), 1)
-        self.journal.phase(self.site.order(issue, call.task.name, attempt), "cached")
+        order = self.site.order(issue, call.task.name, attempt)
+        about = next(arg.base if isinstance(arg, Attempt) else arg.sha for arg in rest if isinstance(arg, Attempt | Candidate | Change))
+        results.keep(self.hub, order, self.key(call), result, about)
+        self.journal.phase(order, "cached")
         return result
+
+    def key(self, call: Call) -> str:
+        """The key of a phase that was submitted."""
+        given = inspect.signature(call.task.fn).bind(self.site, *call.args).arguments
+        policy = cast("CacheKeyFnPolicy", call.task.cache_policy)
+        return str(policy.compute_key(cast("Any", None), given, {})).partition("-")[2]
 
     def results(self, calls: list[Call]) -> list[Any]:
         """The results of phases that run at once. If some say no, one AgentFailed with all that they say."""

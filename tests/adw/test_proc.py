@@ -178,7 +178,7 @@ def test_a_keeper_is_not_ended_by_a_terminal(number: int, tmp_path: Path) -> Non
 
 def test_a_command_is_not_deaf_to_signals(tmp_path: Path) -> None:
     code = "import signal; print(*[signal.getsignal(n) == signal.SIG_DFL for n in (signal.SIGTERM, signal.SIGHUP)])"
-    kept([sys.executable, "-c", code], cwd=tmp_path, env=os.environ, log=tmp_path / "log", minutes=1)
+    kept([sys.executable, "-I", "-S", "-c", code], cwd=tmp_path, env=os.environ, log=tmp_path / "log", minutes=1)
     assert (tmp_path / "log").read_text() == "True True\n"
 
 

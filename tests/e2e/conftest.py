@@ -100,7 +100,7 @@ class Adw:
     @property
     def runs(self) -> list[Path]:
         """The folders of this repository's runs, oldest first."""
-        return sorted(self.place.glob("runs/*"), key=lambda path: (path / "run.json").stat().st_mtime_ns)
+        return [file.parent for file in sorted(self.place.glob("runs/*/run.json"), key=lambda file: file.stat().st_mtime_ns)]
 
     @property
     def place(self) -> Path:

@@ -24,9 +24,9 @@ def slow(folder: Path) -> str:
 
 def kill_all(adw: Adw, process: "subprocess.Popen[str]") -> None:
     """The power fails: the command and the run's process are gone at once."""
-    flow = adw.flow()
-    process.kill()
-    with contextlib.suppress(psutil.NoSuchProcess):
+    with contextlib.suppress(psutil.NoSuchProcess):  # it may have come to its end meanwhile
+        flow = adw.flow()
+        process.kill()
         flow.kill()
     process.communicate()
 

@@ -8,6 +8,7 @@ import psutil
 import pytest
 import yaml
 
+from tests.conftest import make_repository
 from tests.e2e.conftest import Adw, active_slots, api, ask, until
 
 CONFIG = '[test]\ncommand = "test -f code.txt"\n[agent]\ncommand = "sh {agent}"\n'
@@ -109,6 +110,16 @@ def test_reconcile_ends_a_run_that_was_killed_and_frees_what_it_held(adw: Adw) -
     assert not {"RUNNING", "PENDING", "SCHEDULED"} & set(states)
     until(lambda: active_slots(adw.home) == 0)
     assert not adw.leased()
+
+
+def test_what_prefect_had_cached_for_another_repository_is_kept_in_git_too(adw: Adw, tmp_path: Path) -> None:
+    adw.issue("a")
+    other = Adw(adw.home, make_repository(tmp_path / "other"), adw.issues)
+    for each in (adw, other):
+        assert each.call(*adw.run_args()).returncode == 0
+    assert other.phase("a", "plan", "cached")
+    refs = [ref.split("/") for ref in other.repository.git("for-each-ref", "--format=%(refname)", "refs/adw").splitlines()]
+    assert {phase for _, _, issue, phase, *_ in refs if issue.startswith("a-")} >= {"plan", "build", "test", "review", "document"}
 
 
 def test_prune_removes_what_a_landed_issue_no_longer_needs(adw: Adw) -> None:
