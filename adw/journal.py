@@ -2,7 +2,6 @@
 
 One folder for each run, with
 
-
     run.json       what was asked for: enough to do it again
     events.jsonl   structured events, each with its correlation id (run, issue, phase, try)
     logs/          what agents and tests printed, a file for each issue, try and phase

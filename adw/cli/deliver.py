@@ -30,10 +30,13 @@ CANCEL_LIMIT = 20  # seconds for an end in good order
 def deliver(names: Sequence[str], repo: Path, branch: str, given: dict[str, Any], *, as_json: bool) -> int:
     """Check all that can be checked before anything is started, then run."""
     hub = find_hub(repo, branch)
-    issues = markdown.read_all(names)
+    return report(prepared(hub, markdown.read_all(names), given), as_json=as_json)
+
+
+def prepared(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> Journal:
+    """The folder of a new run, once all is checked that can be; `given` are the flags of `adw run`."""
     check(hub, issues, given)
-    delivery = {"repository": str(hub.root), "issues": [asdict(issue) for issue in issues], "branch": hub.branch, **given}
-    return report(new_run(hub, delivery), as_json=as_json)
+    return new_run(hub, {"repository": str(hub.root), "issues": [asdict(issue) for issue in issues], "branch": hub.branch, **given})
 
 
 def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:

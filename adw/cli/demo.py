@@ -4,15 +4,14 @@ import io
 import re
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from adw import demo as project
-from adw.cli.deliver import check
-from adw.cli.supervise import new_run, supervise
+from adw.cli.deliver import prepared
+from adw.cli.supervise import supervise
 from adw.cli.view import summary, table
 from adw.errors import Misuse
 from adw.issues import markdown
@@ -36,9 +35,8 @@ def demo(folder: Path, *, again: bool, svg: Path | None) -> int:
     console = Console()
     hub = find_hub(repository)
     issues = markdown.read_all([str(folder / "issues")])
-    check(hub, issues, FLAGS)
+    journal = prepared(hub, issues, FLAGS)
     console.print(FIRST.format(number=len(issues), repository=repository.absolute()), highlight=False, soft_wrap=True)
-    journal = new_run(hub, {"repository": str(hub.root), "issues": [asdict(issue) for issue in issues], "branch": hub.branch, **FLAGS})
     began = time.monotonic()
     status = supervise(journal, console)
     console.print(LAST.format(repository=repository.absolute(), folder=folder), soft_wrap=True, highlight=False)
