@@ -53,7 +53,7 @@ format: setup  ## format the code and mend what can be mended
 
 .PHONY: lock
 lock: | $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)  ## resolve the dependencies anew
-	@$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev pyproject.toml --upgrade -o requirements.lock
+	@$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev --extra s3 pyproject.toml --upgrade -o requirements.lock
 
 .PHONY: picture
 picture: setup  ## record the demo's terminal into docs/demo.svg
