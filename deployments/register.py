@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, WorkerStatus
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
@@ -36,17 +36,20 @@ from tasks.phases import LLM
 
 POOL = "adw"  # the work pool that `adw serve` works on
 AD_HOC = "Deliver an issue"
+NIGHTLY = "0 2 * * *"
 OVERLAPS = {"wait": ConcurrencyLimitStrategy.ENQUEUE, "skip": ConcurrencyLimitStrategy.CANCEL_NEW}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a repository's own deployment is made of: as `flow.to_deployment` and `prefect.yaml` take it."""
+    """What a repository's own deployment is made of: as a registration and `prefect.yaml` take it."""
 
     name: str
     description: str
-    parameters: dict[str, Any]
-    schedules: list[dict[str, Any]]
+    delivery: dict[str, Any]
+    cron: str
+    timezone: str
+    active: bool  # a repository without a schedule has one that is switched off, to be seen and switched on in the UI
     overlap: str
     tags: list[str]
 
@@ -63,8 +66,10 @@ def wanted(hub: Hub, config: Config, branch: str) -> Wanted:
         name=hub.place.slug,
         description=f"Deliver the issues of {hub.root}"
         + (f": {', '.join(plan.issues)}, at `{plan.cron}` ({plan.timezone})." if plan.cron else ", when asked to."),
-        parameters={"delivery": {"repository": str(hub.root), "branch": branch, "sources": list(plan.issues)}},
-        schedules=[{"cron": checked(plan.cron, plan.timezone), "timezone": plan.timezone}] if plan.cron else [],
+        delivery={"repository": str(hub.root), "branch": branch, "sources": list(plan.issues)},
+        cron=checked(plan.cron or NIGHTLY, plan.timezone),
+        timezone=plan.timezone,
+        active=bool(plan.cron),
         overlap=OVERLAPS[plan.overlap].value,
         tags=["adw", f"repository:{hub.place.slug}"],
     )
@@ -92,8 +97,8 @@ def register(hub: Hub, branch: str = "") -> list[str]:
             deliver,
             plan.name,
             description=plan.description,
-            parameters=plan.parameters,
-            schedules=[CronSchedule(**schedule) for schedule in plan.schedules],
+            parameters={"delivery": plan.delivery},
+            schedules=[DeploymentScheduleCreate(schedule=CronSchedule(cron=plan.cron, timezone=plan.timezone), active=plan.active)],
             concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=OVERLAPS[config.schedule.overlap]),
             tags=plan.tags,
             version=plan.version,

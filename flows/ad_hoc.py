@@ -45,8 +45,8 @@ class Order(BaseModel):
         "", title="Files", description="Issues in files of the repository: a file, a folder, or a pattern such as issues/*.md.", examples=["issues"]
     )
     branch: str = Field("", title="Branch", description="The branch to land on; empty: the one that is checked out.")
-    agents: int | None = Field(
-        None, ge=1, le=10, title="Agents", description="How many agents and tests work at once, 1 to 10; by default as the worktree pool says."
+    agents: Literal["as configured", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10] = Field(
+        "as configured", title="Agents", description="How many agents and tests work at once; by default as the repository's worktree pool says."
     )
     agent: Literal["as configured", "command", "scripted"] = Field("as configured", title="Agent", description="The kind of agent.")
     approve: bool = Field(default=False, title="Ask before landing", description="Pause, and ask here before a change lands.")
@@ -66,7 +66,7 @@ class Order(BaseModel):
             issues=[markdown.parse_pasted(self.issue)] if self.issue.strip() else [],
             sources=[self.files] if self.files else [],
             branch=self.branch,
-            agents=self.agents,
+            agents=None if self.agents == "as configured" else self.agents,
             agent=None if self.agent == "as configured" else self.agent,
             approve=self.approve or None,
             dry_run=self.dry_run,

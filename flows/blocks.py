@@ -12,7 +12,7 @@ from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
-from pydantic import Field, HttpUrl
+from pydantic import ConfigDict, Field, HttpUrl
 
 from adw import server
 from adw.config import AgentConfig, Config, PoolConfig
@@ -25,7 +25,10 @@ WRITTEN_FROM = (
 )
 
 
-class WorktreePool(Block):
+EDITABLE = ConfigDict(extra="ignore", frozen=False)  # as Prefect wants its Blocks; the fields are those of adw.toml
+
+
+class WorktreePool(PoolConfig, Block):
     """The slots that agents and tests of one repository work in.
 
     What you edit here counts from the next run on, until `[pool]` in the repository's adw.toml changes.
@@ -34,13 +37,18 @@ class WorktreePool(Block):
     _block_type_name = "adw worktree pool"
     _block_type_slug = "adw-worktree-pool"
     _description = "How many worktrees a repository's agents and tests have, where they are, and what is kept in them."
-    _code_example = 'from flows.blocks import WorktreePool\n\nWorktreePool.load("my-repository-1a2b3c4d").settings.size'
+    _code_example = '```python\nfrom flows.blocks import WorktreePool\n\nWorktreePool.load("my-repository-1a2b3c4d").size\n```'
 
-    settings: PoolConfig = Field(default_factory=PoolConfig, title="Settings", description="As in [pool] of adw.toml.")
+    model_config = EDITABLE
     written_from: str = Field("", title="Written from", description=WRITTEN_FROM)
 
+    @property
+    def settings(self) -> PoolConfig:
+        """As a table of adw.toml."""
+        return PoolConfig(**self.model_dump(include=set(PoolConfig.model_fields)))
 
-class CodingAgent(Block):
+
+class CodingAgent(AgentConfig, Block):
     """Who plans, builds, reviews and documents in one repository. It names its secrets; they are Blocks of their own.
 
     What you edit here counts from the next run on, until `[agent]` in the repository's adw.toml changes.
@@ -49,10 +57,15 @@ class CodingAgent(Block):
     _block_type_name = "adw coding agent"
     _block_type_slug = "adw-coding-agent"
     _description = "The agent that works on a repository's issues, its time limit, and the names of its secrets."
-    _code_example = 'from flows.blocks import CodingAgent\n\nCodingAgent.load("my-repository-1a2b3c4d").settings.command'
+    _code_example = '```python\nfrom flows.blocks import CodingAgent\n\nCodingAgent.load("my-repository-1a2b3c4d").command\n```'
 
-    settings: AgentConfig = Field(default_factory=AgentConfig, title="Settings", description="As in [agent] of adw.toml.")
+    model_config = EDITABLE
     written_from: str = Field("", title="Written from", description=WRITTEN_FROM)
+
+    @property
+    def settings(self) -> AgentConfig:
+        """As a table of adw.toml."""
+        return AgentConfig(**self.model_dump(include=set(AgentConfig.model_fields)))
 
 
 Kind = TypeVar("Kind", WorktreePool, CodingAgent)
@@ -69,21 +82,30 @@ def write(hub: Hub, config: Config, agents: int = 0) -> list[str]:
 
 
 def _block(kind: type[Kind], hub: Hub, settings: PoolConfig | AgentConfig) -> str:
-    wanted = digest(settings.model_dump_json())
+    wanted = digest(kind._calculate_schema_checksum(), settings.model_dump_json())  # noqa: SLF001 - also when a new adw has other settings
+    _show(kind)
     try:
         if kind.load(hub.place.slug, _sync=True).written_from == wanted:  # type: ignore[call-arg, union-attr]
             return ""
     except ValueError:
         pass  # there is none yet
-    kind._logo_url = _logo(kind)  # noqa: SLF001 - Prefect's own name for it
-    kind(settings=settings, written_from=wanted).save(hub.place.slug, overwrite=True, _sync=True)  # type: ignore[call-arg]
-    return f"wrote the Block {kind._block_type_slug}/{hub.place.slug}"  # noqa: SLF001
+    kind(**settings.model_dump(), written_from=wanted).save(hub.place.slug, overwrite=True, _sync=True)  # type: ignore[call-arg]
+    return f"wrote the Block {kind.get_block_type_slug()}/{hub.place.slug}"
 
 
-def _logo(kind: type[Block]) -> HttpUrl | None:
-    """Where adw's own server serves the picture of a kind of Block; another server has none of ours."""
-    api = get_current_settings().api.url
-    return HttpUrl(f"{api.removesuffix('/api')}/adw/{kind._block_type_slug}.svg") if api and api == server.own_api() else None  # noqa: SLF001
+def _show(kind: type[Block]) -> None:
+    """Give a kind of Block its picture, which adw's own server serves; on another server it has none."""
+    api, slug = get_current_settings().api.url, kind.get_block_type_slug()
+    if not api or api != server.own_api():
+        return
+    kind._logo_url = HttpUrl(f"{api.removesuffix('/api')}/adw/{slug}.svg")  # noqa: SLF001 - Prefect's own name for it
+    with get_client(sync_client=True) as client:
+        try:
+            known = client.read_block_type_by_slug(slug).logo_url
+        except ObjectNotFound:
+            known = None
+    if known != kind._logo_url:  # noqa: SLF001 - new, or the server has another port now
+        kind.register_type_and_schema(_sync=True)  # type: ignore[call-arg]
 
 
 def _secrets(agent: AgentConfig) -> list[str]:

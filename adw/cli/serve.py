@@ -85,6 +85,7 @@ class Serving:
         self._prefect, self._lines = prefect, lines
         self._worker: proc.Process | None = None
         self._started, self._deaths = 0.0, 0
+        self._answered = False  # a server that only just starts is no fault
         self._known: dict[str, str] = {}  # registered repositories, by what they were registered from
 
     def until(self, over: Callable[[], bool]) -> None:
@@ -106,12 +107,14 @@ class Serving:
             self._prefect = server.ensure()
         try:
             self._ask("get", "/health")
+            self._answered = True
             self._lines["server"] = f"{self._prefect.ui} ({'yours' if not self._prefect.own else server.database()})"
             self._lines["worker"] = self._work()
             for place in places():
                 self._tend(place)
         except (httpx.HTTPError, ValueError) as no:
-            self._lines["server"] = f"✗ {self._prefect.ui} does not answer ({type(no).__name__}); waiting for it"
+            if self._answered:
+                self._lines["server"] = f"✗ {self._prefect.ui} does not answer ({type(no).__name__}); waiting for it"
 
     def _tend(self, place: Place) -> None:
         """Register a repository again when its configuration changed, and tell when its next run is."""

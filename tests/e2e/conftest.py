@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -176,3 +177,39 @@ def adw(server_home: Path, tmp_path: Path) -> Iterator[Adw]:
             process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+@dataclass
+class Served:
+    """A repository that is registered, while `adw serve` serves it."""
+
+    adw: Adw
+    process: "subprocess.Popen[str]"
+
+    @property
+    def ui(self) -> str:
+        return api(self.adw.home).removesuffix("/api")
+
+    @property
+    def slug(self) -> str:
+        return self.adw.place.name.lower().replace("_", "-")
+
+
+@contextmanager
+def served(adw: Adw) -> Iterator[Served]:
+    """Register the repository, and serve it for the block; afterwards nothing of it is registered."""
+    done = adw.call("deploy")
+    assert done.returncode == 0, done.stdout
+    log = adw.issues.parent / "serve.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "adw", "serve"], cwd=adw.repository.path, env=adw.environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out
+        )
+    try:
+        until(lambda: "worker     waits for runs" in log.read_text() or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
+        yield Served(adw, process)
+    finally:
+        process.terminate()
+        process.wait(LIMIT)
+        adw.call("deploy", "--remove")
