@@ -157,6 +157,14 @@ def kept() -> bool:
     return not lock.wait_until_free(folder() / "keeper", 0)
 
 
+def running() -> Server | None:
+    """The server that is in use, if there is one now; nothing is started."""
+    if api := users_own():
+        return Server(api, own=False)
+    state = _state()
+    return Server(state["api"], own=True, login=state["login"]) if state and kept() else None
+
+
 def database() -> str:
     """What kind of database adw's own server has; its address may hold a password."""
     url = os.environ.get(DATABASE, "")

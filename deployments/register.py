@@ -189,6 +189,11 @@ async def _hand_over(slug: str, delivery: Delivery) -> tuple[str, str]:
         return str(run.id), url_for(run) or ""
 
 
+def prepare_form() -> dict[str, Any]:
+    """A step of `prefect.yaml`: what the form's deployment is made of."""
+    return {"version": _form().version}
+
+
 def prepare(repository: str = "") -> dict[str, Any]:
     """A step of `prefect.yaml`: write the Blocks and the tag limit of a repository, and give what its deployment is made of."""
     hub = find_hub(Path(repository or os.environ.get("ADW_REPOSITORY") or Path.cwd()))

@@ -15,6 +15,7 @@ from rich.console import Console
 from adw import clean, graph, guard, proc, server
 from adw.agents import find_agent
 from adw.agents.command import missing_program
+from adw.cli import api
 from adw.cli.supervise import new_run, supervise
 from adw.cli.view import print_json
 from adw.config import override
@@ -107,6 +108,13 @@ def outcome(journal: Journal) -> dict[str, Any]:
     }
 
 
+def hear(journal: Journal) -> None:
+    """Note in the journal of a run that was handed over if it ended before it began: skipped, or cancelled in the UI."""
+    progress = journal.progress()
+    if progress.waits and not progress.ended and (ended := api.how_it_ended(progress.flow_run)):
+        journal.event("run ended", state=ended[0].lower(), reason=ended[1])
+
+
 def chosen(run: str, repo: Path) -> tuple[Hub, Journal]:
     """The run of that name, or the last one; Misuse if there is none."""
     hub = find_hub(repo, _any_branch(repo))
@@ -139,6 +147,10 @@ def cancel(run: str, repo: Path) -> None:
     """End a run as Ctrl-C does where it was started."""
     _, journal = chosen(run, repo)
     progress = journal.progress()
+    if progress.waits and api.cancel(progress.flow_run):
+        journal.event("run ended", state="interrupted", reason="cancelled before it began")
+        sys.stdout.write(f"cancelled run {journal.folder.name} before it began\n")
+        return
     if not clean.lives(journal):
         msg = f"run {journal.folder.name} is not under way"
         raise Misuse(msg)

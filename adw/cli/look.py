@@ -11,7 +11,7 @@ from rich.table import Table
 
 from adw import clean as cleaning
 from adw import proc, report, server
-from adw.cli.deliver import chosen, outcome
+from adw.cli.deliver import chosen, hear, outcome
 from adw.cli.view import STYLES, LineView, LiveView, duration, print_json, summary, table
 from adw.errors import Misuse
 from adw.mirror import find_hub, sync
@@ -19,11 +19,13 @@ from adw.model import Issue, Outcome
 from adw.pool import Pool
 from adw.progress import Progress
 
+HEAR_EACH = 2.0  # seconds
+
 
 def follow(run: str, repo: Path) -> int:
     """The live table of a run, whoever runs it, until it ends; returns adw's exit status for it."""
     _, journal = chosen(run, repo)
-    console, progress, position, said = Console(), Progress(), 0, ""
+    console, progress, position, said, heard = Console(), Progress(), 0, "", 0.0
     view = LiveView(console) if console.is_terminal else LineView(console)
     with view.shown():
         while not progress.ended and (progress.waits or not progress.pid or proc.alive(progress.pid, progress.birth)):
@@ -36,6 +38,12 @@ def follow(run: str, repo: Path) -> int:
                 view.say(said or "begun")
             view.tick(progress)
             time.sleep(0.1)
+            if progress.waits and time.monotonic() - heard > HEAR_EACH:
+                heard = time.monotonic()
+                hear(journal)
+        for event in journal.events(position)[0]:
+            progress.add(event)
+            view.event(progress, event)
     summary(console, progress, max(0.1, progress.last - progress.started))
     return 0 if progress.rows and all(row.state in {"landed", "already landed"} for row in progress.rows.values()) else 1
 
@@ -44,6 +52,8 @@ def status(run: str, repo: Path, *, as_json: bool) -> None:
     """The runs of a repository; the last one, or the one that is named, in full."""
     hub, newest = chosen(run, repo)
     runs = cleaning.journals(hub.place)
+    for journal in runs:
+        hear(journal)
     if as_json:
         print_json([outcome(journal) for journal in runs])
         return

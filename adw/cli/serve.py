@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 from rich.console import Console, Group
@@ -15,6 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from adw import proc, server
+from adw.cli.api import ask
 from adw.cli.supervise import Interrupts
 from adw.errors import AdwError, Misuse
 from adw.home import Place, places, writable_home
@@ -106,7 +106,7 @@ class Serving:
             self._lines["server"] = "died; starting it again"
             self._prefect = server.ensure()
         try:
-            self._ask("get", "/health")
+            ask(self._prefect, "get", "/health")
             self._answered = True
             self._lines["server"] = f"{self._prefect.ui} ({'yours' if not self._prefect.own else server.database()})"
             self._lines["worker"] = self._work()
@@ -143,20 +143,15 @@ class Serving:
 
     def _next(self, slug: str) -> str:
         chosen = {"deployments": {"name": {"any_": [slug]}}, "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
-        runs = self._ask("post", "/flow_runs/filter", json={**chosen, "sort": "EXPECTED_START_TIME_ASC", "limit": 1})
+        runs = ask(self._prefect, "post", "/flow_runs/filter", json={**chosen, "sort": "EXPECTED_START_TIME_ASC", "limit": 1})
         return f"next run {runs[0]['expected_start_time'][:16].replace('T', ' ')} UTC" if runs else "no schedule; runs when asked to"
 
     def _work(self) -> str:
         chosen = {"work_pools": {"name": {"any_": ["adw"]}}, "flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "PAUSED"]}}}}
-        runs = self._ask("post", "/flow_runs/filter", json=chosen)
+        runs = ask(self._prefect, "post", "/flow_runs/filter", json=chosen)
         if self._worker is None or self._worker.poll() is not None:
             return "✗ died; starting it again"
         return f"at work on {', '.join(sorted(run['name'] for run in runs))}" if runs else "waits for runs"
-
-    def _ask(self, method: str, path: str, **given: Any) -> Any:
-        login = tuple(self._prefect.login.split(":", 1)) if self._prefect.login else None
-        answer = httpx.request(method, f"{self._prefect.api}{path}", auth=login, headers=server.credentials(), timeout=10, **given)  # type: ignore[arg-type]
-        return answer.raise_for_status().json()
 
     def _keep_worker(self) -> None:
         """Start the worker, and again when it dies: at once the first time, later with growing pauses."""

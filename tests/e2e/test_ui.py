@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.conftest import make_repository
-from tests.e2e.conftest import Adw, Served, served, until
+from tests.e2e.conftest import Adw, Serving, configure, slug, until
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -37,12 +37,13 @@ def page() -> Iterator[Page]:
 
 
 @pytest.fixture
-def shelf(adw: Adw, tmp_path: Path) -> Iterator[Served]:
+def shelf(adw: Adw, tmp_path: Path) -> Iterator[Adw]:
+    """A repository with a name to be looked at, registered."""
     adw.repository = make_repository(tmp_path / "shelf")
-    agent = adw.agent(AGENT)
-    adw.repository.commit("configure", **{"adw.toml": f'[test]\ncommand = "test -f code.txt"\n[agent]\ncommand = "sh {agent}"\n[pool]\nsize = 4\n'})
-    with served(adw) as serving:
-        yield serving
+    configure(adw, AGENT, "[pool]\nsize = 4\n")
+    assert adw.call("deploy").returncode == 0
+    yield adw
+    adw.call("deploy", "--remove")
 
 
 def picture(page: Page, name: str) -> None:
@@ -59,14 +60,13 @@ def choose(page: Page, number: int, downs: int) -> None:
     page.keyboard.press("Enter")
 
 
-def test_a_person_edits_the_pool_starts_a_run_by_the_form_watches_it_and_reads_its_report(shelf: Served, page: Page) -> None:
-    adw = shelf.adw
-    slug = adw.place.name.lower().replace("_", "-")
-    page.goto(f"{shelf.ui}/blocks")
-    pool = page.get_by_role("row").filter(has_text="adw worktree pool").filter(has_text=slug)
+def test_a_person_edits_the_pool_starts_a_run_by_the_form_watches_it_and_reads_its_report(shelf: Adw, serving: Serving, page: Page) -> None:
+    name = slug(shelf)
+    page.goto(f"{serving.ui}/blocks")
+    pool = page.get_by_role("row").filter(has_text="adw worktree pool").filter(has_text=name)
     expect(pool.get_by_role("img")).to_have_js_property("complete", value=True)
     assert pool.get_by_role("img").evaluate("image => image.naturalWidth") > 0  # its logo is there
-    pool.get_by_text(slug).click()
+    pool.get_by_text(name).click()
     expect(page.get_by_text("WorktreePool.load")).to_be_visible()
     page.locator("button.p-button--outline").first.click()
     page.get_by_text("Edit", exact=True).click()
@@ -76,8 +76,8 @@ def test_a_person_edits_the_pool_starts_a_run_by_the_form_watches_it_and_reads_i
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("WorktreePool.load")).to_be_visible()
 
-    page.goto(f"{shelf.ui}/deployments")
-    expect(page.get_by_role("link", name=slug)).to_be_visible()
+    page.goto(f"{serving.ui}/deployments")
+    expect(page.get_by_role("link", name=name)).to_be_visible()
     page.get_by_text("Deliver an issue").click()
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_text("Custom run").click()
@@ -95,20 +95,20 @@ def test_a_person_edits_the_pool_starts_a_run_by_the_form_watches_it_and_reads_i
     picture(page, "run")
     page.get_by_text("Artifacts", exact=True).click()
     picture(page, "artifacts")
-    page.goto(f"{shelf.ui}/artifacts")
-    page.get_by_text(f"{slug}-say-hello", exact=False).first.click()
+    page.goto(f"{serving.ui}/artifacts")
+    page.get_by_text(f"{name}-say-hello", exact=False).first.click()
     expect(page.get_by_text("diff --git a/hello.txt b/hello.txt").first).to_be_visible()
     picture(page, "report")
     page.get_by_role("link", name="1-build").first.click()
     expect(page.get_by_text("wrote hello.txt").first).to_be_visible()
-    assert (adw.repository.path / "hello.txt").read_text() == "hello\n"
-    assert next(e["slots"] for e in adw.events() if e["event"] == "flow started") == 3
+    assert (shelf.repository.path / "hello.txt").read_text() == "hello\n"
+    assert next(e["slots"] for e in shelf.events() if e["event"] == "flow started") == 3
 
 
-def test_a_person_approves_a_change_with_the_form_that_a_paused_run_shows(shelf: Served, page: Page) -> None:
-    adw = shelf.adw
-    adw.issue("a")
-    handed = adw.call("run", str(adw.issues), "--approve", "--detach")
+def test_a_person_approves_a_change_with_the_form_that_a_paused_run_shows(shelf: Adw, serving: Serving, page: Page) -> None:
+    assert serving.process.poll() is None
+    shelf.issue("a")
+    handed = shelf.call("run", str(shelf.issues), "--approve", "--detach")
     assert handed.returncode == 0, handed.stdout
     page.goto(handed.stdout.split("in the Prefect UI: ")[1].strip())
     expect(page.get_by_text("Paused").first).to_be_visible()
@@ -119,5 +119,5 @@ def test_a_person_approves_a_change_with_the_form_that_a_paused_run_shows(shelf:
     picture(page, "approval")
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
-    until(lambda: [e for e in adw.events() if e["event"] == "run ended"])
-    adw.assert_whole("a")
+    until(lambda: [e for e in shelf.events() if e["event"] == "run ended"])
+    shelf.assert_whole("a")
