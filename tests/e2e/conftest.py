@@ -256,8 +256,8 @@ def deployed(adw: Adw) -> Iterator[Adw]:
     adw.call("deploy", "--remove")
 
 
-def configure(adw: Adw, agent: str = "", more: str = "") -> None:
+def configure(adw: Adw, agent: str = "", more: str = "", top: str = "") -> None:
     """Commit an adw.toml."""
     script = adw.agent(agent or WRITES)
-    text = f'[test]\ncommand = "test -f code.txt"\n[agent]\ncommand = "sh {script}"\n{more}'
+    text = f'{top}[test]\ncommand = "test -f code.txt"\n[agent]\ncommand = "sh {script}"\n{more}'
     adw.repository.commit("configure", **{"adw.toml": text})
