@@ -233,7 +233,7 @@ def _environment(api: str, login: str) -> dict[str, str]:
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_") or name in {DATABASE, PASSWORD}},
         **Server(api, own=True, login=login).environment(),
-        "PREFECT_SERVER_UI_API_URL": api,
+        "PREFECT_SERVER_UI_API_URL": "/api",  # as seen by the browser: also through a forwarded port
         "PREFECT_UI_STATIC_DIRECTORY": str(folder() / "ui"),
         "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
         "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
