@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# A worker more than cores, as whole runs also wait; not too many, as each has a Prefect server of its own (10 s of CPU, 300 MB).
+PYTEST := pytest -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 8 --dist worksteal
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 
 .PHONY: help
@@ -33,7 +35,7 @@ demo: setup  ## set up, and deliver five issues of a small project with a script
 
 .PHONY: test
 test: setup  ## set up, and run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m $(PYTEST)
 
 .PHONY: check
 check: setup  ## all that CI checks: format, lint, types, layers, tests with coverage
@@ -42,7 +44,7 @@ check: setup  ## all that CI checks: format, lint, types, layers, tests with cov
 	@$(BIN)/mypy --no-error-summary adw flows tasks deployments benchmarks
 	@$(BIN)/lint-imports --no-logo >.import-linter.log || { cat .import-linter.log; exit 1; }
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest --durations=10
+	@$(BIN)/coverage run -m $(PYTEST) --durations=10
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

@@ -188,8 +188,8 @@ def test_an_agent_that_ends_badly_says_how(line: str, error: type[Exception], sa
 
 def test_an_agent_that_hangs_is_cut_and_its_work_is_kept(hub: Hub, attempt: Attempt, issue: Issue) -> None:
     site = make_site(hub, "echo half > half.txt; echo began; sleep 600")
-    hasty = replace(site, config=override(site.config, agent__minutes=0.01))
-    with pytest.raises(AgentCut, match=r"stopped in build: it took longer than 0\.01 minutes\nbegan"):
+    hasty = replace(site, config=override(site.config, agent__minutes=0.03))
+    with pytest.raises(AgentCut, match=r"stopped in build: it took longer than 0\.03 minutes\nbegan"):
         phases.build(hasty, issue, PLAN, attempt, {})
     built(hub, issue)
     assert files(hub, f"refs/adw/{issue.key}/rescued-1")["half.txt"] == "half"
@@ -234,7 +234,7 @@ def test_the_log_of_a_test_is_its_end(hub: Hub, issue: Issue) -> None:
 
 def test_a_test_that_hangs_is_cut(hub: Hub, issue: Issue) -> None:
     site = make_site(hub, "sh x", "echo began; sleep 600")
-    hasty = replace(site, config=override(site.config, test__minutes=0.005))
+    hasty = replace(site, config=override(site.config, test__minutes=0.03))
     with pytest.raises(AgentCut, match=r"the test command was stopped: it took longer .*\nbegan"):
         phases.test(hasty, issue, phases.base_candidate(site, hub.tip()), 1)
 
@@ -270,7 +270,7 @@ def test_a_review_sees_the_change_and_its_files(hub: Hub, issue: Issue) -> None:
 def test_a_review_that_did_not_end_is_no_verdict(line: str, error: type[Exception], hub: Hub, issue: Issue) -> None:
     site = make_site(hub, line)
     with pytest.raises(error):
-        phases.review(replace(site, config=override(site.config, agent__minutes=0.005)), issue, built(hub, issue), 1, {})
+        phases.review(replace(site, config=override(site.config, agent__minutes=0.03)), issue, built(hub, issue), 1, {})
 
 
 def test_documentation_becomes_part_of_the_change(hub: Hub, issue: Issue) -> None:

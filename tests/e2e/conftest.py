@@ -149,13 +149,29 @@ echo "$ADW_PHASE of $ADW_ISSUE"
 """
 
 
+def do_not_trace(patch: pytest.MonkeyPatch) -> None:
+    """Have processes that are started from now on run without coverage."""
+    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+        patch.delenv(name)
+
+
+@pytest.fixture
+def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For runs that go no new ways through adw, or are killed: traced, each costs half as much again, as Prefect and Dask are traced along."""
+    do_not_trace(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def server_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An ADW_HOME whose Prefect server serves all whole runs of the session."""
     home = tmp_path_factory.mktemp("adw")
+    with pytest.MonkeyPatch.context() as patch:
+        do_not_trace(patch)  # it is Prefect's code, of which coverage tells nothing
+        env = {**os.environ, "ADW_HOME": str(home), "ADW_SERVER_IDLE_MINUTES": "5"}
+    start, stop = (f"from adw import server; server.{what}()" for what in ("ensure", "stop"))
+    subprocess.run([sys.executable, "-c", start], env=env, check=True, timeout=LIMIT)
     yield home
-    stop = "import sys; from adw import server; server.stop()"
-    subprocess.run([sys.executable, "-c", stop], env={**os.environ, "ADW_HOME": str(home)}, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", stop], env=env, check=True, timeout=60)
     until(lambda: not [p for p in psutil.process_iter() if _belongs(p, home)], 30)
 
 

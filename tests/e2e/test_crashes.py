@@ -36,6 +36,7 @@ def reached(adw: Adw, process: "subprocess.Popen[str]", phase: str) -> bool:
     return process.poll() is not None or any(adw.phase(name, phase) for name in ("a", "b"))
 
 
+@pytest.mark.usefixtures("untraced")
 def test_killed_in_each_phase_in_turn_everything_lands_once_and_what_had_ended_is_not_repeated(adw: Adw) -> None:
     for name in ("a", "b"):
         adw.issue(name)

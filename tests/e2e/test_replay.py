@@ -13,7 +13,10 @@ from tests.e2e.conftest import Adw
 
 REPLAY = Path(__file__).parents[3] / "shared" / "replay"
 
-pytestmark = pytest.mark.skipif(not REPLAY.is_dir(), reason=f"there are no replay data sets in {REPLAY.parent.name}/{REPLAY.name} beside the checkout")
+pytestmark = [
+    pytest.mark.skipif(not REPLAY.is_dir(), reason=f"there are no replay data sets in {REPLAY.parent.name}/{REPLAY.name} beside the checkout"),
+    pytest.mark.timeout(600),  # the longest runs of all, with other tests beside them
+]
 
 
 @pytest.mark.parametrize("name", ["cachetools", "boltons"])
@@ -24,7 +27,7 @@ def test_real_changes_are_delivered_to_the_tree_that_the_data_set_names(server_h
     test = shlex.join(sys.executable if word == "python" else word for word in json.loads((folder / "data.json").read_text())["test"])
     agent = shlex.join([sys.executable, str(REPLAY / "agent.py"), str(folder), "--prompt"]) + " {prompt_file}"
     process = adw.start("run", str(folder / "issues"), "--agent-command", agent, "--test-command", test)
-    out, _ = process.communicate(timeout=280)
+    out, _ = process.communicate(timeout=540)
     assert process.returncode == 0, out
     checked = subprocess.run(
         [sys.executable, str(REPLAY / "check.py"), str(folder), "--every", "--python", sys.executable], capture_output=True, text=True, check=False
