@@ -149,6 +149,9 @@ echo "$ADW_PHASE of $ADW_ISSUE"
 """
 
 
+STUBBORN = "trap '' TERM; while :; do sleep 600; done"
+
+
 def do_not_trace(patch: pytest.MonkeyPatch) -> None:
     """Have processes that are started from now on run without coverage."""
     for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
@@ -277,3 +280,10 @@ def configure(adw: Adw, agent: str = "", more: str = "", top: str = "") -> None:
     script = adw.agent(agent or WRITES)
     text = f'{top}[test]\ncommand = "test -f code.txt"\n[agent]\ncommand = "sh {script}"\n{more}'
     adw.repository.commit("configure", **{"adw.toml": text})
+
+
+def hand_over(adw: Adw, *args: str) -> str:
+    """Start a run detached; returns its id in Prefect."""
+    done = adw.call("run", str(adw.issues), "--detach", *args)
+    assert done.returncode == 0, done.stdout
+    return done.stdout.split("/flow-run/")[1].split()[0]

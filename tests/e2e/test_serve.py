@@ -2,31 +2,17 @@
 
 import json
 import shutil
-import signal
-import sqlite3
 import urllib.error
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.e2e.conftest import WRITES, Adw, Serving, active_slots, ask, configure, read, serve, set_state, slug, until
+from tests.e2e.conftest import STUBBORN, WRITES, Adw, Serving, active_slots, ask, configure, hand_over, read, set_state, slug, until
 
-STUBBORN = "trap '' TERM; while :; do sleep 600; done"
+pytestmark = pytest.mark.xdist_group("serve")  # they share one `adw serve`
 FINAL = {"COMPLETED", "CANCELLED", "FAILED", "CRASHED"}
-
-
-def flow_run(handed: str) -> str:
-    return handed.split("/flow-run/")[1].split(maxsplit=1)[0]
-
-
-def hand_over(adw: Adw, *args: str) -> str:
-    """Start a run detached; returns its id in Prefect."""
-    done = adw.call("run", str(adw.issues), "--detach", *args)
-    assert done.returncode == 0, done.stdout
-    return flow_run(done.stdout)
 
 
 def ended(adw: Adw, run: str) -> Any:
@@ -207,38 +193,6 @@ def test_parts_that_die_are_started_again_and_runs_go_on(deployed: Adw, serving:
     run = hand_over(deployed)
     assert ended(deployed, run)["type"] == "COMPLETED"
     deployed.assert_whole("a")
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_when_serving_ends_its_runs_end_with_it_and_can_be_resumed(deployed: Adw, tmp_path: Path, number: int) -> None:
-    serving = serve(deployed.home, tmp_path / "serve.log")
-    configure(deployed, STUBBORN)
-    deployed.issue("a")
-    hand_over(deployed)
-    until(lambda: [p for p in deployed.leased() if p.name() == "sleep"])
-    worker = serving.worker()
-    children = [worker, *worker.children()]
-    serving.process.send_signal(number)
-    assert serving.process.wait(60) == (-9 if number == signal.SIGKILL else 0), serving.log.read_text()
-    psutil.wait_procs(children, timeout=60)
-    assert not [child for child in children if child.is_running()]
-    until(lambda: not deployed.leased())
-    configure(deployed)
-    resumed = deployed.call("resume")
-    assert resumed.returncode == 0, resumed.stdout
-    deployed.assert_whole("a")
-
-
-def test_old_runs_leave_the_database(deployed: Adw) -> None:
-    deployed.issue("a")
-    assert deployed.call("run", str(deployed.issues)).returncode == 0
-    run = next(e["flow_run"] for e in deployed.events() if e["event"] == "flow started")
-    assert deployed.call("clean", "--server").returncode == 0
-    with sqlite3.connect(deployed.home / "prefect" / "prefect.db") as database:
-        database.execute("update flow_run set end_time = '2020-01-01 00:00:00.000000' where id = ?", [run])
-    assert deployed.call("deploy").returncode == 0  # starts the server
-    until(lambda: read(deployed.home, f"flow_runs/{run}") is None)
-    assert ask(deployed.home, "artifacts/filter", artifacts={"flow_run_id": {"any_": [run]}}) == []
 
 
 def test_serving_others_than_this_machine_needs_a_password(adw: Adw) -> None:
