@@ -3,33 +3,49 @@ import asyncio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from deployments.serving import RetrySoon
+from deployments.serving import Patient
 
 
-def answered(status: int) -> list[Message]:
-    """What a client gets of an application that answers with a status."""
-    sent: list[Message] = []
+def answered(*statuses: int) -> tuple[list[Message], list[bytes]]:
+    """What a client gets of an application that answers with these statuses in turn, and the bodies that it was asked with."""
+    left, sent, heard = list(statuses), list[Message](), list[bytes]()
+    parts: list[Message] = [
+        {"type": "http.request", "body": b"a question", "more_body": True},
+        {"type": "http.request", "body": b" in two parts", "more_body": False},
+    ]
 
-    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        heard.append((await receive())["body"])
+        status = left.pop(0)
         await send({"type": "http.response.start", "status": status, "headers": [(b"a", b"b")]})
         await send({"type": "http.response.body", "body": b"x"})
+        if status == 503 and left:
+            raise OSError  # as Prefect does, for its log
 
     async def receive() -> Message:
-        return {"type": "http.request"}
+        return parts.pop(0)
 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(RetrySoon(app)({"type": "http"}, receive, send))
-    return sent
+    asyncio.run(Patient(app, pauses=[0, 0])({"type": "http"}, receive, send))
+    return sent, heard
 
 
-def test_who_met_a_busy_database_is_told_to_come_back_soon() -> None:
-    start, body = answered(503)
-    assert start["headers"] == [(b"a", b"b"), (b"retry-after", b"0.1")]
+def test_a_busy_database_is_asked_again_with_the_same_body_and_the_client_sees_one_answer() -> None:
+    sent, heard = answered(503, 503, 201)
+    assert [m["type"] for m in sent] == ["http.response.start", "http.response.body"]
+    assert sent[0]["status"] == 201
+    assert heard == [b"a question in two parts"] * 3
+
+
+def test_who_met_a_busy_database_to_the_end_is_told_to_come_back_soon() -> None:
+    (start, body), _ = answered(503, 503, 503)
+    assert (start["status"], start["headers"]) == (503, [(b"a", b"b"), (b"retry-after", b"0.1")])
     assert body == {"type": "http.response.body", "body": b"x"}
 
 
 @pytest.mark.parametrize("status", [200, 404, 429, 500])
 def test_another_answer_is_passed_on_as_it_is(status: int) -> None:
-    assert answered(status)[0]["headers"] == [(b"a", b"b")]
+    sent, heard = answered(status)
+    assert (sent[0]["status"], sent[0]["headers"], len(heard)) == (status, [(b"a", b"b")], 1)
