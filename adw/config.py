@@ -84,9 +84,7 @@ class ClusterConfig(Section):
     """A Dask cluster to run phases on; without one they run on this host."""
 
     address: str = Field("", description="The address of a scheduler that runs, whose workers `adw worker` starts.", examples=["tcp://10.0.0.1:8786"])
-    cluster_class: str = Field(
-        "", description="Instead of an address: a class of cluster that is made for each run.", examples=["dask.distributed.SSHCluster"]
-    )
+    cluster_class: str = Field("", description="Instead of an address: a class of cluster that is made for each run.", examples=["dask.distributed.SSHCluster"])
     cluster_kwargs: dict[str, Any] = Field({}, description="The arguments of `cluster_class`; its workers must offer the resource `agent`.")
     hub: Annotated[str, AfterValidator(_url)] = Field(
         "", description="The URL at which workers on other hosts fetch from and push to this repository.", examples=["ssh://git@10.0.0.1/srv/project.git"]

@@ -140,6 +140,10 @@ class Git:
             raise
         return True
 
+    def may_push(self, url: str, commit: str, ref: str) -> None:
+        """GitFailed if another host would let nobody push; nothing is given to it."""
+        self._far(url, "push", "--quiet", "--dry-run", url, f"{commit}:{ref}")
+
     def listed_at(self, url: str, pattern: str) -> dict[str, str]:
         """The refs of another host that match a pattern, with what they point at."""
         lines = self._far(url, "ls-remote", "--quiet", url, pattern).splitlines()

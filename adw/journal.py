@@ -24,7 +24,6 @@ import structlog
 from adw.model import Order
 from adw.progress import Progress
 
-
 # Where events of this task go if the run is another host's: set by whoever runs tasks for it.
 sink: ContextVar[Callable[[dict[str, Any]], None] | None] = ContextVar("sink", default=None)
 

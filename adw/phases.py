@@ -6,14 +6,14 @@ Each phase comes with its key, from all that decides the result and nothing else
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from adw import prompts
 from adw.agents import find_agent
 from adw.agents.base import Agent
-from adw.config import Config
+from adw.config import ClusterConfig, Config
 from adw.errors import AgentCrashed, AgentCut, AgentFailed, GitFailed, Misuse
 from adw.git import TRAILER, change_of
 from adw.journal import Journal
@@ -46,6 +46,15 @@ class Site:
     def pool(self) -> Pool:
         """Its slots on this host."""
         return Pool(self.hub(), self.config.pool)
+
+    def sized(self, slots: int) -> "Site":
+        """The same with another number of slots: each host lends what it can bear."""
+        return replace(self, config=self.config.model_copy(update={"pool": self.config.pool.model_copy(update={"size": slots})}))
+
+    def elsewhere(self, url: str, author: tuple[str, str]) -> "Site":
+        """The same for workers on other hosts: without a path, and without what is no business of theirs."""
+        pool = self.config.pool.model_copy(update={"base_path": ""})
+        return replace(self, repository=url, author=author, config=self.config.model_copy(update={"pool": pool, "cluster": ClusterConfig()}))
 
     def agent(self) -> Agent:
         """Who edits."""

@@ -8,13 +8,13 @@ from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
-from adw.config import AgentConfig, Config, PoolConfig
+from adw.config import AgentConfig, ClusterConfig, Config, PoolConfig
 from adw.mirror import Hub
 from adw.model import digest
-from flows.blocks import CodingAgent, WorktreePool
+from flows.blocks import CodingAgent, DaskCluster, WorktreePool
 from tasks.phases import LLM
 
-Kind = TypeVar("Kind", WorktreePool, CodingAgent)
+Kind = TypeVar("Kind", WorktreePool, CodingAgent, DaskCluster)
 
 
 def register(hub: Hub, config: Config, agents: int = 0) -> list[str]:
@@ -23,12 +23,12 @@ def register(hub: Hub, config: Config, agents: int = 0) -> list[str]:
     A Block is written only when its part of adw.toml changed, so that what a person edits in the UI stays. `agents` is how many
     one run wants at once, so that the tag limit does not hold it back.
     """
-    said = [_block(WorktreePool, hub, config.pool), _block(CodingAgent, hub, config.agent), *_secrets(config.agent)]
+    said = [_block(WorktreePool, hub, config.pool), _block(CodingAgent, hub, config.agent), _block(DaskCluster, hub, config.cluster), *_secrets(config.agent)]
     said.append(asyncio.run(_limit(config.agent.requests, max(config.pool.size, agents))))
     return [line for line in said if line]
 
 
-def _block(kind: type[Kind], hub: Hub, settings: PoolConfig | AgentConfig) -> str:
+def _block(kind: type[Kind], hub: Hub, settings: PoolConfig | AgentConfig | ClusterConfig) -> str:
     wanted = digest(settings.model_dump_json())
     try:
         if kind.load(hub.place.slug, _sync=True).written_from == wanted:  # type: ignore[call-arg, union-attr]

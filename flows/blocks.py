@@ -3,7 +3,7 @@
 from prefect.blocks.core import Block
 from pydantic import Field
 
-from adw.config import AgentConfig, PoolConfig
+from adw.config import AgentConfig, ClusterConfig, PoolConfig
 
 
 class WorktreePool(Block):
@@ -25,4 +25,15 @@ class CodingAgent(Block):
     _description = "The agent that works on a repository's issues, its time limit, and the names of its secrets."
 
     settings: AgentConfig = Field(default_factory=AgentConfig)
+    written_from: str = Field("", title="Written from", description="The digest of the adw.toml that these settings were last written from; leave it as it is.")
+
+
+class DaskCluster(Block):
+    """The Dask cluster that one repository's phases run on; without an address or a class they run on this host."""
+
+    _block_type_name = "adw cluster"
+    _block_type_slug = "adw-cluster"
+    _description = "The Dask scheduler whose workers do the work, or how a cluster is made for each run, and where its hosts reach the repository."
+
+    settings: ClusterConfig = Field(default_factory=ClusterConfig)
     written_from: str = Field("", title="Written from", description="The digest of the adw.toml that these settings were last written from; leave it as it is.")

@@ -26,7 +26,8 @@ from adw.journal import Journal
 from adw.mirror import Hub, find_hub, sync
 from adw.model import Change, Issue, Outcome, Verdict
 from adw.phases import Site
-from flows.blocks import CodingAgent, WorktreePool
+from flows.blocks import CodingAgent, DaskCluster, WorktreePool
+from flows.cluster import opened
 from flows.reports import publish
 from flows.work import Work, local_cluster, start_cluster
 from tasks import phases as tasks
@@ -48,6 +49,7 @@ class Delivery(BaseModel):
     test_command: str | None = Field(None, description="The command that must pass before a change lands.")
     tries: int | None = Field(None, ge=1, le=20, description="How often an issue is built at most.")
     allow_red_base: bool = Field(default=False, description="Go on even if the tests fail on the branch as it is.")
+    scheduler: str | None = Field(None, description="The address of a Dask scheduler whose workers do the work.")
     run: str = Field("", description="The name of the run's folder; by default a new one.")
 
     def overrides(self) -> dict[str, Any]:
@@ -58,6 +60,7 @@ class Delivery(BaseModel):
             "agent__command": self.agent_command,
             "test__command": self.test_command,
             "tries": self.tries,
+            "cluster__address": self.scheduler,
         }
 
 
@@ -66,7 +69,9 @@ def configured(hub: Hub, delivery: Delivery) -> Config:
     config = hub.config()
     pool = cast("WorktreePool", WorktreePool.load(hub.place.slug, _sync=True))  # type: ignore[call-arg]
     agent = cast("CodingAgent", CodingAgent.load(hub.place.slug, _sync=True))  # type: ignore[call-arg]
-    return override(config.model_copy(update={"pool": pool.settings, "agent": agent.settings}), **delivery.overrides())
+    cluster = cast("DaskCluster", DaskCluster.load(hub.place.slug, _sync=True))  # type: ignore[call-arg]
+    settings = {"pool": pool.settings, "agent": agent.settings, "cluster": cluster.settings}
+    return override(config.model_copy(update=settings), **delivery.overrides())
 
 
 def run_name() -> str:
@@ -93,24 +98,30 @@ def deliver(delivery: Delivery) -> State[Any]:
     site = Site(run=run, repository=delivery.repository, branch=hub.branch, config=config)
     landed = hub.mirror.trailers(hub.tip())
     issues = graph.in_order(delivery.issues, frozenset(landed))
-    slots = guard.slots(config.pool)
-    if slots < config.pool.size:
-        journal.event("note", text=f"{slots} of {config.pool.size} slots are lent: there is memory for no more ({config.pool.memory_gb:g} GB each)")
-    start_cluster(slots)
-    journal.event(
-        "flow started",
-        flow_run=str(flow_run.id),
-        ui=str(flow_run.ui_url or ""),
-        slots=slots,
-        pid=os.getpid(),
-        birth=proc.born(os.getpid()),
-        issues=[{"id": issue.id, "title": issue.title} for issue in issues],
-    )
-    outcomes = deliver_all(Work(site, hub, journal, landed), issues, allow_red_base=delivery.allow_red_base)
+    with opened(site, hub, journal) as cluster:
+        journal.event(
+            "flow started",
+            flow_run=str(flow_run.id),
+            ui=str(flow_run.ui_url or ""),
+            slots=cluster.slots if cluster else start_local(config, journal),
+            pid=os.getpid(),
+            birth=proc.born(os.getpid()),
+            issues=[{"id": issue.id, "title": issue.title} for issue in issues],
+        )
+        outcomes = deliver_all(Work(site, hub, journal, landed, cluster), issues, allow_red_base=delivery.allow_red_base)
     publish(hub, journal, issues, outcomes)
     if proc.stopped():
         return Cancelled(message="interrupted: the same issues again go on where this run was")
     return Completed(message=report.summary(outcomes), data=outcomes)
+
+
+def start_local(config: Config, journal: Journal) -> int:
+    """Make the cluster of threads of this process; returns how many slots it has."""
+    slots = guard.slots(config.pool)
+    if slots < config.pool.size:
+        journal.event("note", text=f"{slots} of {config.pool.size} slots are lent: there is memory for no more ({config.pool.memory_gb:g} GB each)")
+    start_cluster(slots)
+    return slots
 
 
 def deliver_all(work: Work, issues: Sequence[Issue], *, allow_red_base: bool) -> list[Outcome]:

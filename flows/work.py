@@ -19,12 +19,11 @@ from adw.journal import Journal
 from adw.mirror import Hub
 from adw.model import Attempt, Candidate, Change, Outcome
 from adw.phases import Site
+from flows.cluster import QUIET, Cluster, Sent
 from flows.turn import Turn
 from tasks import phases as tasks
 
 SPARE_THREADS = 4  # for what needs no slot
-# Dask's profiler looks at all threads' frames a hundred times a second, and CPython can deadlock over that (seen on 3.11.7).
-QUIET = {"distributed.worker.profile.enabled": False, "distributed.logging.distributed": "error"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,27 @@ class Call:
     args: tuple[Any, ...]  # but the site; the issue comes first
     future: Any
 
+    def ended(self) -> tuple[Any, bool]:
+        """Its result, and whether Prefect had it cached."""
+        if isinstance(self.future, Sent):
+            done = self.future.result()
+            return done.value, done.cached
+        return self.future.result(), self.future.state.name == "Cached"
+
+
+@dataclass(frozen=True)
+class Here:
+    """A task that was run at once."""
+
+    state: Any
+
+    def wait(self) -> None:
+        """It is over."""
+
+    def result(self) -> Any:
+        """What came of it."""
+        return self.state.result(_sync=True)
+
 
 @dataclass
 class Work:
@@ -44,6 +64,7 @@ class Work:
     hub: Hub
     journal: Journal
     landed: dict[str, str]  # issue id → commit, before this run
+    cluster: Cluster | None = None  # of other processes; else phases run in threads of this one
     turn: Turn = field(default_factory=Turn)
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
     green: "Future[None]" = field(default_factory=Future)  # set once the tests are known to pass on the branch as it is
@@ -55,13 +76,26 @@ class Work:
     def submit(self, task: Task[Any, Any], *args: Any, priority: int = 0) -> Call:
         """Have a phase run as soon as a slot is free. Interrupted if the run was told to end."""
         proc.go_on()
-        with dask.annotate(resources={"agent": 1} if task is not tasks.land else {}, priority=priority):  # type: ignore[attr-defined]
+        if task is tasks.land:  # here, where the user's repository is, and in this thread
+            return Call(task, args, Here(task(self.site, *args, return_state=True)))
+        if self.cluster:
+            return Call(task, args, self._send(self.cluster, task, args, priority))
+        with dask.annotate(resources={"agent": 1}, priority=priority):  # type: ignore[attr-defined]
             return Call(task, args, task.submit(self.site, *args))
+
+    def _send(self, cluster: Cluster, task: Task[Any, Any], args: tuple[Any, ...], priority: int) -> Sent:
+        """Have a phase run on another worker, which finds in the hub what it needs."""
+        issue, *rest = args
+        for candidate in (arg for arg in rest if isinstance(arg, Candidate) and arg.sha != arg.onto):
+            self.hub.hold(issue.key, candidate.sha)
+        return cluster.send(task, args, priority)
 
     def result(self, call: Call) -> Any:
         """The result of a phase. One that Prefect had cached is kept in git, too; it is made again if its commit is gone."""
-        result = call.future.result()
-        if call.future.state.name != "Cached":
+        result, cached = call.ended()
+        if self.cluster:
+            self.hub.take_up(call.args[0].key)
+        if not cached:
             return result
         if isinstance(result, Change) and not self.hub.mirror.has(result.sha):
             return self.run(call.task.with_options(refresh_cache=True), *call.args)
