@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adw.git import Git
+from adw.journal import Journal
 from adw.mirror import Hub
 from adw.model import PHASES, Issue, Outcome
 from adw.progress import Progress
@@ -48,9 +49,20 @@ def issue_report(hub: Hub, issue: Issue, outcome: Outcome, folder: Path) -> str:
             lines += [f"## {phase.capitalize()}: {'passed' if verdict['passed'] else 'no'}", "", _fenced(verdict["log"]), ""]
     if change := outcome.sha or newest.get("document") or newest.get("build"):
         lines += ["## Change", "", _fenced(hub.mirror.diff(f"{change}^", change)[:SHOWN], "diff"), ""]
-    if logs := sorted((folder / "logs" / issue.key).glob("*.log")):
-        lines += ["## Logs", "", *(f"- {log.stem}: `{log}`" for log in logs), ""]
+    logs = [f"- {log.stem}: `{log}`" for log in sorted((folder / "logs" / issue.key).glob("*.log"))]
+    if logs := [*logs, *_logs_elsewhere(Journal(folder), issue)]:
+        lines += ["## Logs", "", *logs, ""]
     return "\n".join(lines)
+
+
+def _logs_elsewhere(journal: Journal, issue: Issue) -> list[str]:
+    """Where the logs of those phases are that other hosts ran."""
+    found = {}
+    for event in journal.events()[0]:
+        if "folder" in event and event["event"] == "phase" and event["issue"] == issue.id:
+            stem = f"{event['try']}-{event['phase']}"
+            found[stem] = f"- {stem}: `{event['host']}:{event['folder']}/logs/{issue.key}/{stem}.log`"
+    return [found[stem] for stem in sorted(found)]
 
 
 def newest_results(mirror: Git, issue_key: str) -> dict[str, str]:

@@ -233,7 +233,7 @@ class Cluster:
             token.unlink()
 
     def _insist_on_the_hub(self, workers: Iterable[str]) -> None:
-        """Misuse if a worker cannot fetch from the hub, or push to it."""
+        """Misuse if a worker cannot fetch from the hub, push to it, or keep results where they belong."""
         url = self._config.hub
         if not url:
             msg = (
@@ -241,7 +241,8 @@ class Cluster:
                 'set `hub` under [cluster] in adw.toml, such as hub = "ssh://me@this-host/path/of/repository"'
             )
             raise Misuse(msg)
-        for address, reason in self._client.run(remote.reaches, url, self._site.branch, self._hub.tip(), workers=list(workers)).items():
+        told = self._client.run(remote.fits, url, self._site.branch, self._hub.tip(), self._config.results, workers=list(workers))
+        for address, reason in told.items():
             if reason:
                 msg = f"the worker {address} cannot work for {url} (`cluster.hub` in adw.toml): {reason}"
                 raise Misuse(msg)
@@ -274,7 +275,10 @@ class Cluster:
             except Misuse as no:
                 self._unfit.add(address)
                 self._note(f"a worker that came is given no work: {no}")
-        return {address: slots for address, slots in offered.items() if address not in self._unfit}
+        fit = {address: slots for address, slots in offered.items() if address not in self._unfit}
+        if new:
+            _raise_limit(self._site, sum(fit.values()))
+        return fit
 
 
 @contextmanager

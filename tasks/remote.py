@@ -122,12 +122,24 @@ async def sees(token: str) -> bool:
     return hosts.sees(token)
 
 
-async def reaches(url: str, branch: str, tip: str) -> str:
+async def fits(url: str, branch: str, tip: str, results: str) -> str:
     """Why a worker cannot work for a hub, or nothing. In a thread: the first time it brings the whole repository."""
     from adw import hosts  # noqa: PLC0415
 
     preload()
-    return await asyncio.to_thread(hosts.reaches, url, branch, tip)
+    return await asyncio.to_thread(hosts.reaches, url, branch, tip) or await asyncio.to_thread(_storage, results)
+
+
+def _storage(results: str) -> str:
+    """Why results cannot be kept in a Prefect storage block, or nothing."""
+    from prefect.results import resolve_result_storage  # noqa: PLC0415
+
+    try:
+        if results:
+            resolve_result_storage(results, _sync=True)  # type: ignore[call-arg]
+    except Exception as no:  # noqa: BLE001 - whatever the block's package raises
+        return f"it cannot use the storage block {results!r} (`cluster.results` in adw.toml): {type(no).__name__}: {no}"
+    return ""
 
 
 def preload() -> Callable[..., Any]:

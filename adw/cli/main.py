@@ -109,7 +109,9 @@ def doctor(repo: Repo = HERE, *, as_json: AsJson = False) -> None:
 @app.command()
 def worker(
     scheduler: Annotated[str, typer.Option(help="The Dask scheduler of the runs, tcp://HOST:PORT.")],
-    slots: Annotated[int | None, typer.Option(min=1, max=100, help="How many agents and tests work here at once; by default as many as there is memory for.")] = None,
+    slots: Annotated[
+        int | None, typer.Option(min=1, max=100, help="How many agents and tests work here at once; by default as many as there is memory for.")
+    ] = None,
 ) -> None:
     """Lend this host's slots to runs that are started elsewhere with --scheduler."""
     from adw.cli.worker import work  # noqa: PLC0415
