@@ -35,7 +35,7 @@ from tasks import remote
 from tasks.phases import LLM
 from tasks.remote import Done, Errand
 
-CONNECT_LIMIT = 8  # seconds
+CONNECT_LIMIT = 5  # seconds
 WORKERS_LIMIT = 300.0  # seconds to wait for a first worker
 LOOK_EACH = 1.0  # seconds between looks at who is there
 # Dask's profiler looks at all threads' frames a hundred times a second, and CPython can deadlock over that (seen on 3.11.7).

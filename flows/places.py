@@ -29,6 +29,11 @@ class Places:
         return sum(self._offered.values())
 
     @property
+    def waiting(self) -> int:
+        """How many wait for one."""
+        return len(self._waiting)
+
+    @property
     def addresses(self) -> set[str]:
         """Whose they are."""
         return set(self._offered)

@@ -17,7 +17,7 @@ from flows.cluster import QUIET
 from flows.work import SPARE_THREADS
 from tasks.remote import preload
 
-CONNECT_LIMIT = 10  # seconds
+CONNECT_LIMIT = 5  # seconds
 EACH_CORE = 4  # slots for each core at most: agents wait for a model most of the time, but their tests do not
 
 

@@ -3,13 +3,10 @@
 Where that takes rights that we do not have, the hosts are folders of their own on loopback.
 """
 
-import asyncio
-import contextlib
 import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -75,43 +72,6 @@ def _plug_in(name: str, cable: str, bridge: str, address: str) -> None:
         command("ip", "-n", name, *line)
 
 
-@contextmanager
-def forwarded(host: str, port: int) -> Iterator[int]:
-    """A port on an address that leads to one on loopback."""
-    loop = asyncio.new_event_loop()
-    ready: list[int] = []
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pump(reader, back), pump(there, writer))
-
-    async def serve() -> None:
-        server = await asyncio.start_server(connected, host, 0)
-        ready.append(server.sockets[0].getsockname()[1])
-        with contextlib.suppress(asyncio.CancelledError):
-            await server.serve_forever()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(task), daemon=True)
-    task = loop.create_task(serve())
-    thread.start()
-    try:
-        yield until(lambda: ready)[0]
-    finally:
-        loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        for left in asyncio.all_tasks(loop):
-            left.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
-
-
 @dataclass
 class Program:
     """A long-running program, whose output is kept."""
@@ -135,6 +95,18 @@ class Program:
         """Kill it, unless it has ended; returns its status."""
         self.process.kill()
         return self.process.wait()
+
+
+@contextmanager
+def forwarded(host: str, target: int, log: Path) -> Iterator[int]:
+    """A port on an address that leads to one on loopback."""
+    port = free_port(host)
+    program = Program([sys.executable, str(Path(__file__).with_name("forward.py")), host, str(port), str(target)], log)
+    try:
+        until(lambda: listens(host, port))
+        yield port
+    finally:
+        program.end()
 
 
 @contextmanager
