@@ -9,13 +9,18 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 import pytest
 
+from adw.config import ClusterConfig
+from adw.errors import Misuse
+from adw.mirror import find_hub
+from adw.phases import Site
+from flows.cluster import opened
 from tests.adw.daemon import free_port, listens, served
 from tests.e2e.conftest import Adw, until
 from tests.e2e.network import Network, Program, forwarded, network, scheduler
@@ -103,17 +108,17 @@ def cluster(server_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture
-def hub(adw: Adw, cluster: Cluster) -> Iterator[str]:
+def url(adw: Adw, cluster: Cluster) -> Iterator[str]:
     """The URL of the repository, for other hosts."""
     cluster.hidden[1:] = [adw.issues.parent]
     with served(adw.repository.path, cluster.network.gateway) as url:
         yield url
 
 
-def configure(adw: Adw, hub: str, agent: str, more: str = "") -> None:
+def configure(adw: Adw, url: str, agent: str, more: str = "") -> None:
     """Commit an agent and adw.toml: other hosts have nothing but the repository."""
     agent = f'{agent}\n[ "$ADW_PHASE" != build ] || echo "$ADW_ISSUE" > "$ADW_ISSUE.txt"\n'
-    toml = f'[test]\ncommand = "test -f code.txt"\n[agent]\ncommand = "sh agent.sh"\n[pool]\nmemory_gb = 0\n[cluster]\nhub = "{hub}"\n{more}'
+    toml = f'[test]\ncommand = "test -f code.txt"\n[agent]\ncommand = "sh agent.sh"\n[pool]\nmemory_gb = 0\n[cluster]\nhub = "{url}"\n{more}'
     adw.repository.commit("configure", **{"adw.toml": toml, "agent.sh": agent})
 
 
@@ -146,9 +151,9 @@ def bucket(cluster: Cluster, server_home: Path) -> Iterator[str]:
 
 
 def test_twelve_issues_wait_for_a_worker_and_land_once_though_one_of_three_is_killed_and_another_leaves(
-    adw: Adw, cluster: Cluster, hub: str, bucket: str
+    adw: Adw, cluster: Cluster, url: str, bucket: str
 ) -> None:
-    configure(adw, hub, "sleep 0.3", 'results = "s3-bucket/adw-of-the-tests"\n')
+    configure(adw, url, "sleep 0.3", 'results = "s3-bucket/adw-of-the-tests"\n')
     names = [f"i{number:02}" for number in range(12)]
     for name in names:
         adw.issue(name)
@@ -185,8 +190,8 @@ def no_word_of(folder: Path, *others: Path) -> list[str]:
     return subprocess.run(["grep", "-rlF", *patterns, str(folder)], capture_output=True, text=True, check=False).stdout.splitlines()
 
 
-def test_agents_on_other_hosts_end_when_the_run_is_interrupted_and_when_it_is_killed(adw: Adw, cluster: Cluster, hub: str) -> None:
-    configure(adw, hub, 'if [ "$ADW_PHASE" = build ]; then sleep 600; fi')
+def test_agents_on_other_hosts_end_when_the_run_is_interrupted_and_when_it_is_killed(adw: Adw, cluster: Cluster, url: str) -> None:
+    configure(adw, url, 'if [ "$ADW_PHASE" = build ]; then sleep 600; fi')
     adw.issue("a")
     cluster.started(0)
     process = adw.start("run", str(adw.issues), "--scheduler", cluster.address)
@@ -209,8 +214,8 @@ def _sleeps(cluster: Cluster) -> bool:
     return any(agent.name() == "sleep" for agent in cluster.agents(0))
 
 
-def test_a_run_whose_scheduler_is_killed_goes_on_on_its_own_host(adw: Adw, cluster: Cluster, hub: str) -> None:
-    configure(adw, hub, f'case "$HOME" in {cluster.home(0)}/*) sleep 600;; esac')
+def test_a_run_whose_scheduler_is_killed_goes_on_on_its_own_host(adw: Adw, cluster: Cluster, url: str) -> None:
+    configure(adw, url, f'case "$HOME" in {cluster.home(0)}/*) sleep 600;; esac')
     adw.issue("a")
     log = cluster.folder / "doomed.log"
     with scheduler(cluster.network.gateway, log) as address:
@@ -226,33 +231,36 @@ def test_a_run_whose_scheduler_is_killed_goes_on_on_its_own_host(adw: Adw, clust
     adw.assert_whole("a")
 
 
-def refused(adw: Adw, *args: str) -> str:
-    """What `adw run` says that ends as wrong use, with no word of Python's."""
-    done = adw.call("run", str(adw.issues), *args)
-    assert done.returncode == 2, done.stdout
-    assert "Traceback" not in done.stdout
-    return done.stdout
+def refused(site: Site, **settings: object) -> str:
+    """Why no cluster is opened with these settings."""
+    config = site.config.model_copy(update={"cluster": ClusterConfig.model_validate(settings)})
+    with pytest.raises(Misuse) as no, opened(replace(site, config=config), find_hub(Path(site.repository)), site.journal()):
+        pass
+    assert "\n" not in str(no.value)
+    return str(no.value)
 
 
-def test_what_does_not_fit_is_told_before_work_starts(adw: Adw, cluster: Cluster, hub: str) -> None:
-    configure(adw, hub, "true")
-    adw.issue("a")
-    assert "the scheduler at tcp://127.0.0.1:1 does not answer" in refused(adw, "--scheduler", "tcp://127.0.0.1:1")
+def test_a_scheduler_that_does_not_answer_is_named(site: Site) -> None:
+    assert "the scheduler at tcp://127.0.0.1:1 does not answer" in refused(site, address="tcp://127.0.0.1:1")
+
+
+def test_a_class_that_does_not_exist_is_named(site: Site) -> None:
+    assert "there is no class 'distributed.NoSuchCluster'" in refused(site, cluster_class="distributed.NoSuchCluster")
+
+
+def test_workers_that_do_not_fit_are_told_before_work_starts(cluster: Cluster, site: Site) -> None:
     other = cluster.folder / "other"
     (other / "adw-9.9.dist-info").mkdir(parents=True)
     (other / "adw-9.9.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: adw\nVersion: 9.9\n")
     cluster.start(1, PYTHONPATH=os.pathsep.join([str(other), *filter(None, sys.path)]))
     cluster.started(0, 1)
-    said = refused(adw, "--scheduler", cluster.address)
+    said = refused(site, address=cluster.address)
     assert f"the hosts of the cluster differ: adw is {version('adw')} on this host and the scheduler and " in said
     assert ", 9.9 on " in said
     cluster.workers[1].end()
-    configure(adw, "", "true")
-    assert "need a URL of the repository: set `hub` under [cluster] in adw.toml" in refused(adw, "--scheduler", cluster.address)
-    with served(adw.repository.path, cluster.network.gateway, writable=False) as url:
-        configure(adw, url, "true")
-        assert f"cannot work for {url} (`cluster.hub` in adw.toml)" in refused(adw, "--scheduler", cluster.address)
-    assert not [event for run in adw.runs for event in adw.events(run) if event["event"] == "phase"]
+    assert "need a URL of the repository: set `hub` under [cluster] in adw.toml" in refused(site, address=cluster.address)
+    gone = f"git://{cluster.network.gateway}:1/.git"
+    assert f"cannot work for {gone} (`cluster.hub` in adw.toml): git cannot reach {gone}" in refused(site, address=cluster.address, hub=gone)
 
 
 @pytest.mark.parametrize(
@@ -286,9 +294,3 @@ def test_a_cluster_of_processes_that_is_made_for_the_run_needs_no_hub(adw: Adw) 
     assert done.returncode == 0, done.stdout
     assert "2 workers with 4 slots at tcp://127.0.0.1:" in done.stdout
     adw.assert_whole("a", "b")
-
-
-def test_a_class_that_does_not_exist_is_named(adw: Adw) -> None:
-    configure(adw, "", "true", 'cluster_class = "distributed.NoSuchCluster"\n')
-    adw.issue("a")
-    assert "there is no class 'distributed.NoSuchCluster'" in refused(adw)
