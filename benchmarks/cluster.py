@@ -21,6 +21,7 @@ from benchmarks.small import Figure, repository
 
 SECONDS = 5.0  # what each agent takes; the test takes none
 ISSUES, SLOTS = 24, 4
+PHASES = 4  # one after another on the way of an issue
 HOST = "127.0.0.1"
 AGENT = f'sleep {SECONDS}; [ "$ADW_PHASE" != build ] || echo x > "$ADW_ISSUE.txt"'
 
@@ -91,15 +92,10 @@ def wall(events: list[dict[str, Any]]) -> float:
     return float(max(e["timestamp"] for e in events if e["event"] == "outcome") - began)
 
 
-def step(events: list[dict[str, Any]]) -> float:
-    """Seconds from the end of an issue's plan to the start of its build: what lies between two phases."""
-    times = {(e["phase"], e["state"]): e["timestamp"] for e in events if e["event"] == "phase"}
-    return float(times["build", "running"] - times["plan", "done"]) + length(events) - SECONDS
-
-
-def length(events: list[dict[str, Any]]) -> float:
-    """How long a build took, fetch and push included."""
-    return next(float(e["seconds"]) for e in events if e["event"] == "phase" and (e["phase"], e["state"]) == ("build", "done"))
+def path(events: list[dict[str, Any]]) -> float:
+    """Seconds that the one issue of a run took: four phases one after another (plan, build, those at once, the test of what lands)."""
+    began = next(e["timestamp"] for e in events if e["event"] == "phase" and e["phase"] == "plan")
+    return float(next(e["timestamp"] for e in events if e["event"] == "outcome") - began)
 
 
 def measure(folder: Path) -> Iterator[Figure]:
@@ -113,15 +109,17 @@ def measure(folder: Path) -> Iterator[Figure]:
         for port in (daemon, dask):
             wait_for(port)
         (hub / "adw.toml").write_text(f'[cluster]\nhub = "git://{HOST}:{daemon}/.git"\n[pool]\nmemory_gb = 0\ndisk_floor = 0\nsize = {SLOTS}\n')
-        near = deliver(home, hub, 1)
+        deliver(home, hub, 1)  # the first time everything is made
+        near = path(deliver(home, hub, 1))
         api = json.loads((home / "prefect" / "server.json").read_text())["api"]
         scheduler = f"tcp://{HOST}:{dask}"
         took = {}
         for number in (1, 2, 3):
             with workers(number, scheduler, api, folder):
                 if number == 1:
-                    far = deliver(home, hub, 1, "--scheduler", scheduler)
-                    yield Figure("a phase on a worker, beside the same on the host of the run", step(far) - step(near), "s", 1)
+                    deliver(home, hub, 1, "--scheduler", scheduler)
+                    far = path(deliver(home, hub, 1, "--scheduler", scheduler))
+                    yield Figure("what a phase takes longer on a worker than on the host of the run", (far - near) / PHASES, "s", 1)
                 took[number] = wall(deliver(home, hub, ISSUES, "--scheduler", scheduler))
         yield Figure(f"{ISSUES} issues on two workers of {SLOTS} slots, against one", took[1] / took[2], "x", 1.9, at_least=True)
         yield Figure(f"{ISSUES} issues on three workers of {SLOTS} slots, against one", took[1] / took[3], "x", 2.8, at_least=True)
