@@ -6,9 +6,8 @@ as errands (`tasks.remote`), and reach the repository by its URL unless they sha
 
 import pickle
 import threading
-import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -23,24 +22,22 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectNotFound
 
-from adw import hosts, proc
+from adw import proc
 from adw.config import ClusterConfig
 from adw.errors import AgentCrashed, Misuse
-from adw.home import home
 from adw.journal import Journal
 from adw.mirror import Hub
 from adw.phases import Site
+from flows.inspection import ALONE, Inspection
 from flows.places import Places
 from tasks import remote
 from tasks.phases import LLM
 from tasks.remote import Done, Errand
 
 CONNECT_LIMIT = 5  # seconds
-WORKERS_LIMIT = 300.0  # seconds to wait for a first worker
 LOOK_EACH = 1.0  # seconds between looks at who is there
 # Dask's profiler looks at all threads' frames a hundred times a second, and CPython can deadlock over that (seen on 3.11.7).
 QUIET = {"distributed.worker.profile.enabled": False, "distributed.logging.distributed": "error"}
-ALONE = "to work on this host, leave out --scheduler (`cluster.address` in adw.toml)"
 
 
 @dataclass(frozen=True)
@@ -73,8 +70,7 @@ class Cluster:
     def __init__(self, client: Client, site: Site, hub: Hub, journal: Journal) -> None:
         self._client: Any = client
         self._site, self._hub, self._journal = site, hub, journal
-        self._config = site.config.cluster
-        self._name = client.scheduler.address if client.scheduler else "?"
+        self._look = Inspection(client, site.config.cluster, journal)
         self._places = Places(self.check)
         self._futures: set[Future[Any]] = set()
         self._guard = threading.Lock()
@@ -89,19 +85,17 @@ class Cluster:
 
     def prepare(self) -> None:
         """Wait for workers, and see to it that all that are there fit. Misuse, before any work starts, says what does not."""
-        offered = self._first_workers()
-        known = self._known(offered)
-        self._insist_on_the_same(known)
-        if different := hosts.differences(known, hosts.NEARLY):
-            self._note(f"the hosts of the cluster differ in what does no harm: {different}")
-        self.far = not self._share_our_folder(offered)
+        offered = self._look.first_workers()
+        self._look.insist_on_the_same(offered)
+        self.far = not self._look.share_our_folder(offered)
         if self.far:
-            self._insist_on_the_hub(offered)
-            self._site = self._site.elsewhere(self._config.hub, self._author())
+            self._look.insist_on_the_hub(offered, self._site.branch, self._hub.tip())
+            self._site = self._site.elsewhere(self._look.config.hub, self._author())
             self._client.subscribe_topic(self._topic, lambda event: self._journal.take(event[1]))
         self._places.update(offered)
+        _raise_limit(self._site, self.slots)
         workers = "1 worker" if len(offered) == 1 else f"{len(offered)} workers"
-        self._note(f"{workers} with {self.slots} slots at {self._name}")
+        self._journal.event("note", text=f"{workers} with {self.slots} slots at {self._look.name}")
 
     @contextmanager
     def watched(self) -> Iterator["Cluster"]:
@@ -149,8 +143,8 @@ class Cluster:
         """Say, once, that the scheduler is lost."""
         with self._guard:
             if not self._lost:
-                self._lost = f"lost the scheduler at {self._name}"
-                self._journal.event("note", text=f"{self._lost}: what was under way there is done again", lost=self._name)
+                self._lost = f"lost the scheduler at {self._look.name}"
+                self._journal.event("note", text=f"{self._lost}: what was under way there is done again", lost=self._look.name)
         return self._lost
 
     def _errand(self, task: Task[Any, Any], args: tuple[Any, ...]) -> Errand:
@@ -165,7 +159,7 @@ class Cluster:
             task_run=uuid.uuid4(),
             flow_run=run,
             topic=self._topic if self.far else "",
-            results=self._config.results if self.far else "",
+            results=self._look.config.results if self.far else "",
             fresh=bool(task.refresh_cache),
         )
 
@@ -182,71 +176,6 @@ class Cluster:
         names = self._hub.author()
         return names["GIT_AUTHOR_NAME"], names["GIT_AUTHOR_EMAIL"]
 
-    def _note(self, text: str) -> None:
-        self._journal.event("note", text=text)
-
-    def _offers(self) -> dict[str, int]:
-        """The workers that lend slots, with how many."""
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        return {address: int(worker["resources"]["agent"]) for address, worker in workers.items() if worker["resources"].get("agent")}
-
-    def _first_workers(self) -> dict[str, int]:
-        until, told = time.monotonic() + WORKERS_LIMIT, False
-        while not (offered := self._offers()):
-            self.check()
-            if not told:
-                self._note(f"{self._name} has no workers yet: waiting for one (`adw worker --scheduler {self._name}` starts one)")
-                told = True
-            if time.monotonic() > until:
-                msg = f"no worker that lends slots came to {self._name}: start `adw worker --scheduler {self._name}` on a host, or {ALONE}"
-                raise Misuse(msg)
-            time.sleep(0.2)
-        return offered
-
-    def _known(self, workers: Iterable[str]) -> dict[str, Mapping[str, str]]:
-        """What all hosts run on, by their names."""
-        try:
-            known: dict[str, Mapping[str, str]] = {"this host": hosts.facts(), "the scheduler": self._client.run_on_scheduler(remote.facts)}
-        except Exception as no:
-            msg = f"the scheduler at {self._name} cannot run adw ({type(no).__name__}: {no}): install the same adw there"
-            raise Misuse(msg) from no
-        for address, its in self._client.run(remote.facts, workers=list(workers), on_error="return").items():
-            if isinstance(its, BaseException):
-                msg = f"the worker {address} cannot run adw ({type(its).__name__}: {its}): install the same adw there"
-                raise Misuse(msg)
-            known[f"{its['host']} ({address})"] = its
-        return known
-
-    def _insist_on_the_same(self, known: Mapping[str, Mapping[str, str]]) -> None:
-        """Misuse if hosts run on versions that may not understand each other."""
-        if different := hosts.differences(known, hosts.SAME):
-            msg = f"the hosts of the cluster differ: {different}: install the same everywhere"
-            raise Misuse(msg)
-
-    def _share_our_folder(self, workers: Iterable[str]) -> bool:
-        """Whether paths of this host are good for all workers: they find here what we leave here."""
-        token = home() / f"token-{uuid.uuid4().hex}"
-        token.touch()
-        try:
-            return all(self._client.run(remote.sees, token.name, workers=list(workers)).values())
-        finally:
-            token.unlink()
-
-    def _insist_on_the_hub(self, workers: Iterable[str]) -> None:
-        """Misuse if a worker cannot fetch from the hub, push to it, or keep results where they belong."""
-        url = self._config.hub
-        if not url:
-            msg = (
-                f"the workers at {self._name} do not share adw's folder of this host, and need a URL of the repository: "
-                'set `hub` under [cluster] in adw.toml, such as hub = "ssh://me@this-host/path/of/repository"'
-            )
-            raise Misuse(msg)
-        told = self._client.run(remote.fits, url, self._site.branch, self._hub.tip(), self._config.results, workers=list(workers))
-        for address, reason in told.items():
-            if reason:
-                msg = f"the worker {address} cannot work for {url} (`cluster.hub` in adw.toml): {reason}"
-                raise Misuse(msg)
-
     def _mind_the_end(self, over: threading.Event) -> None:
         """When the run is told to end, let go of what is under way: workers then end its agents."""
         while not over.wait(0.1):
@@ -262,19 +191,19 @@ class Cluster:
                 self.lose()
                 return
             with suppress(Exception):  # the next look tells more
-                self._places.update(self._fit(self._offers()))
+                self._places.update(self._fit(self._look.offers()))
 
     def _fit(self, offered: dict[str, int]) -> dict[str, int]:
         """Those workers that may be given work; one that came later and does not fit is named once, and left out."""
         new = offered.keys() - self._places.addresses - self._unfit
         for address in new:
             try:
-                self._insist_on_the_same(self._known([address]))
+                self._look.insist_on_the_same([address])
                 if self.far:
-                    self._insist_on_the_hub([address])
+                    self._look.insist_on_the_hub([address], self._site.branch, self._hub.tip())
             except Misuse as no:
                 self._unfit.add(address)
-                self._note(f"a worker that came is given no work: {no}")
+                self._journal.event("note", text=f"a worker that came is given no work: {no}")
         fit = {address: slots for address, slots in offered.items() if address not in self._unfit}
         if new:
             _raise_limit(self._site, sum(fit.values()))
@@ -305,7 +234,6 @@ def opened(site: Site, hub: Hub, journal: Journal) -> Iterator[Cluster | None]:
             return
         cluster = Cluster(client, site, hub, journal)
         cluster.prepare()
-        _raise_limit(site, cluster.slots)
         with cluster.watched():
             yield cluster
 

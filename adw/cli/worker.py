@@ -4,18 +4,12 @@ import asyncio
 import os
 import signal
 import sys
-from typing import NoReturn
-
-import dask.config
-from distributed import Worker
+from typing import Any, NoReturn
 
 from adw import guard, server
 from adw.config import PoolConfig
 from adw.errors import AdwError, Misuse
 from adw.home import writable_home
-from flows.cluster import QUIET
-from flows.work import SPARE_THREADS
-from tasks.remote import preload
 
 CONNECT_LIMIT = 5  # seconds
 EACH_CORE = 4  # slots for each core at most: agents wait for a model most of the time, but their tests do not
@@ -25,6 +19,13 @@ def work(scheduler: str, slots: int | None) -> NoReturn:
     """Work until the end, which is this process's."""
     folder = writable_home() / "worker"
     _check_server()
+    os.environ.update({**server.UNUSED, "PREFECT_CLIENT_MAX_RETRIES": "8"})  # before Prefect is imported
+
+    import dask.config  # noqa: PLC0415
+
+    from flows.cluster import QUIET  # noqa: PLC0415
+    from tasks.remote import preload  # noqa: PLC0415
+
     preload()
     dask.config.set(QUIET)
     lent = slots or guard.slots(PoolConfig(size=EACH_CORE * (os.cpu_count() or 1)))
@@ -51,7 +52,7 @@ async def _serve(scheduler: str, slots: int, folder: str) -> NoReturn:
         asyncio.get_running_loop().add_signal_handler(number, leaving.set)
     worker = await _connected(scheduler, slots, folder)
     _say(f"lends {slots} slots to {scheduler} as {worker.address}")
-    lost = asyncio.create_task(worker.finished())  # type: ignore[no-untyped-call]
+    lost = asyncio.create_task(worker.finished())
     told = asyncio.create_task(leaving.wait())
     await asyncio.wait({lost, told}, return_when=asyncio.FIRST_COMPLETED)
     if lost.done():
@@ -60,8 +61,12 @@ async def _serve(scheduler: str, slots: int, folder: str) -> NoReturn:
     _end("left; what was under way is done by others", 0)
 
 
-async def _connected(scheduler: str, slots: int, folder: str) -> Worker:
+async def _connected(scheduler: str, slots: int, folder: str) -> Any:
     """A Dask worker that is known to the scheduler; AdwError if that does not answer."""
+    from distributed import Worker  # noqa: PLC0415
+
+    from flows.work import SPARE_THREADS  # noqa: PLC0415
+
     try:
         worker = Worker(
             scheduler,
@@ -72,7 +77,7 @@ async def _connected(scheduler: str, slots: int, folder: str) -> Worker:
             local_directory=folder,
             death_timeout=CONNECT_LIMIT,
         )
-        return await worker  # type: ignore[no-any-return]
+        return await worker
     except (TimeoutError, OSError, ValueError, RuntimeError) as no:
         msg = f"the scheduler at {scheduler} does not answer ({type(no).__name__}): start it with `dask scheduler`, and name its address as tcp://HOST:PORT"
         raise AdwError(msg) from no

@@ -22,7 +22,7 @@ from adw.mirror import find_hub
 from adw.phases import Site
 from flows.cluster import opened
 from tests.adw.daemon import free_port, listens, served
-from tests.e2e.conftest import Adw, until
+from tests.e2e.conftest import Adw, ask, until
 from tests.e2e.network import Network, Program, forwarded, network, scheduler
 
 SLOTS = 2
@@ -171,12 +171,20 @@ def test_twelve_issues_wait_for_a_worker_and_land_once_though_one_of_three_is_ki
     adw.assert_whole(*names)
     assert set(hosts_used(adw)) == {str(cluster.home(number)) for number in range(3)}
     assert not [event for event in adw.events() if event.get("state") == "failed"]  # a worker that goes reports nothing
+    run = next(event["flow_run"] for event in adw.events() if event["event"] == "flow started")
+    until(lambda: states(adw, run) == {"COMPLETED"})  # what a worker left unfinished was finished by another, as the same task run
     assert "plan-" in urllib.request.urlopen(f"{bucket}/adw?list-type=2").read().decode()
     for number in range(3):
         assert no_word_of(cluster.home(number), adw.issues.parent, adw.home) == []
         cluster.workers[number].end()
     log = next(event for event in adw.events() if "folder" in event and event["issue"] == "i00")
     assert f"{log['host']}:{log['folder']}/logs/" in next((adw.runs[-1] / "reports").glob("i00-*.md")).read_text()
+
+
+def states(adw: Adw, run: str) -> set[str]:
+    """The states of a flow run's task runs in Prefect."""
+    found = ask(adw.home, "task_runs/filter", flow_runs={"id": {"any_": [run]}})
+    return {task["state_type"] for task in found} if len(found) >= 60 else set()
 
 
 def told(adw: Adw, text: str) -> bool:
