@@ -67,10 +67,9 @@ class Sent:
 class Cluster:
     """The workers of one delivery."""
 
-    def __init__(self, client: Client, site: Site, hub: Hub, journal: Journal) -> None:
-        self._client: Any = client
-        self._site, self._hub, self._journal = site, hub, journal
-        self._look = Inspection(client, site.config.cluster, journal)
+    def __init__(self, client: Any, site: Site, hub: Hub, journal: Journal) -> None:
+        self._client, self._site, self._hub, self._journal = client, site, hub, journal
+        self._look = Inspection(client, str(client.scheduler.address), site.config.cluster, journal)
         self._places = Places(self.check)
         self._futures: set[Future[Any]] = set()
         self._guard = threading.Lock()
@@ -182,8 +181,7 @@ class Cluster:
             if proc.stopped():
                 with self._guard:
                     futures = list(self._futures)
-                self._client.cancel(futures, force=True, reason="the run was told to end")
-                return
+                self._client.cancel(futures, force=True, reason="the run was told to end")  # again and again: one may be on its way there
 
     def _mind_the_workers(self, over: threading.Event) -> None:
         while not over.wait(LOOK_EACH):
@@ -205,6 +203,8 @@ class Cluster:
                 self._unfit.add(address)
                 self._journal.event("note", text=f"a worker that came is given no work: {no}")
         fit = {address: slots for address, slots in offered.items() if address not in self._unfit}
+        if self._places.slots and not fit:
+            self._journal.event("note", text=f"{self._look.name} has no workers any more: waiting for one")
         if new:
             _raise_limit(self._site, sum(fit.values()))
         return fit

@@ -22,13 +22,9 @@ class Inspection:
     """Asks the workers of a cluster; each answer that does not do is a Misuse that says who, what, and how to mend it."""
 
     client: Any
+    name: str  # the scheduler's address
     config: ClusterConfig
     journal: Journal
-
-    @property
-    def name(self) -> str:
-        """The scheduler's address."""
-        return str(self.client.scheduler.address)
 
     def offers(self) -> dict[str, int]:
         """The workers that lend slots, with how many."""
