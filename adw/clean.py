@@ -43,7 +43,7 @@ def dead(place: Place) -> list[Journal]:
     found = []
     for journal in journals(place):
         progress = journal.progress()
-        if progress.flow_run and not progress.ended and not proc.alive(progress.pid, progress.birth):
+        if progress.flow_run and not progress.waits and not progress.ended and not proc.alive(progress.pid, progress.birth):
             found.append(journal)
     return found
 

@@ -5,7 +5,7 @@ Every setting has a default but the test command, so that a repository without t
 
 import tomllib
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -94,6 +94,19 @@ class ClusterConfig(Section):
     )
 
 
+class ScheduleConfig(Section):
+    """What `adw serve` delivers by itself, and when; `adw deploy` registers it."""
+
+    cron: str = Field("", description="When, as five cron fields; empty means never by itself.", examples=["0 2 * * 1-5"])
+    timezone: str = Field("UTC", description="The time zone of `cron`, by its IANA name.", examples=["Europe/Berlin"])
+    issues: tuple[str, ...] = Field(
+        ("issues",), description="Which issues: files, folders and patterns such as `issues/**/*.md`, relative to the repository; read when a run begins."
+    )
+    overlap: Literal["wait", "skip"] = Field(
+        "wait", description="What becomes of a run while another one of this repository is at work: it waits, or is skipped."
+    )
+
+
 class Config(Section):
     """The whole file."""
 
@@ -102,10 +115,12 @@ class Config(Section):
     docs: tuple[str, ...] = Field(
         ("docs", "README*", "CHANGELOG*"), description="Path patterns that the document phase may touch, and that tests do not depend on."
     )
+    approve: bool = Field(default=False, description="Whether a person is asked in the Prefect UI before a change lands.")
     test: ChecksConfig = ChecksConfig()
     agent: AgentConfig = AgentConfig()
     pool: PoolConfig = PoolConfig()
     cluster: ClusterConfig = ClusterConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
 
 
 def parse(text: str, where: str) -> Config:

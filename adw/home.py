@@ -1,5 +1,6 @@
 """Where adw keeps things on this host: one folder, `ADW_HOME`, by default the platform's state folder."""
 
+import json
 import os
 import re
 import tempfile
@@ -47,6 +48,27 @@ class Place:
         """The repository's name in Prefect: of Blocks and tags."""
         return self.root.name.lower().replace("_", "-")
 
+    def register(self, repository: Path, branch: str) -> None:
+        """Note that Prefect knows the repository, and how it is reached."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._registration.write_text(json.dumps({"repository": str(repository), "branch": branch}))
+
+    def unregister(self) -> None:
+        """Take the note away."""
+        self._registration.unlink(missing_ok=True)
+
+    def registration(self) -> tuple[Path, str] | None:
+        """The repository that is registered, and the branch it is registered for; None if it is not."""
+        try:
+            noted = json.loads(self._registration.read_text())
+            return Path(noted["repository"]), noted["branch"]
+        except (OSError, ValueError, KeyError):
+            return None
+
+    @property
+    def _registration(self) -> Path:
+        return self.root / "registered.json"
+
     @property
     def mirror(self) -> Path:
         """Adw's own bare clone."""
@@ -71,3 +93,8 @@ class Place:
 def places() -> list[Place]:
     """The places of all repositories that adw has worked on, on this host."""
     return [Place(folder) for folder in sorted((home() / "repositories").glob("*"))]
+
+
+def registered() -> list[Path]:
+    """The repositories that are registered with Prefect on this host."""
+    return sorted(noted[0] for place in places() if (noted := place.registration()))

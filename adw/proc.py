@@ -20,7 +20,7 @@ import psutil
 
 from adw.errors import Interrupted
 
-__all__ = ["MARKER", "PIPE", "Ended", "Process", "alive", "born", "end_all", "go_on", "kept", "spawn", "stopped", "sweep", "unwanted"]
+__all__ = ["MARKER", "PIPE", "Ended", "Process", "alive", "born", "end_all", "end_children", "go_on", "kept", "spawn", "stopped", "sweep", "unwanted"]
 
 MARKER = "ADW_LEASE"
 GRACE = 1.0  # seconds between SIGTERM and SIGKILL
@@ -187,6 +187,17 @@ def spawn(argv: Sequence[str], *, env: Mapping[str, str], log: Path, leash: bool
     with log.open("ab") as out:
         stdin = PIPE if leash else DEVNULL
         return Process(Popen(argv, cwd=cwd, env=dict(env), stdin=stdin, stdout=out, stderr=STDOUT, start_new_session=True))
+
+
+def end_children(seconds: float) -> None:
+    """Ask our child processes to end, and kill those that have not after so many seconds."""
+    children = psutil.Process().children()
+    for child in children:
+        with suppress(psutil.Error):
+            child.terminate()
+    for child in psutil.wait_procs(children, timeout=seconds)[1]:
+        with suppress(psutil.Error):
+            child.kill()
 
 
 def born(pid: int) -> float:

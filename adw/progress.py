@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from adw.model import PHASES
+
 
 @dataclass(slots=True)
 class Cell:
@@ -39,6 +41,8 @@ class Progress:
     took: dict[tuple[str, int, str], float] = field(default_factory=dict)  # seconds, by issue, try and phase
     overtaken: set[tuple[str, int]] = field(default_factory=set)  # tries that met a conflict: alone they would have landed
     running: set[tuple[str, str]] = field(default_factory=set)  # issue and phase
+    asked: set[str] = field(default_factory=set)  # issues that wait for a person's approval
+    waits: str = ""  # what a run waits for that has not begun
     ran: int = 0
     cached: int = 0
     flow_run: str = ""
@@ -56,6 +60,19 @@ class Progress:
     def busy(self) -> int:
         """How many phases run now."""
         return len(self.running)
+
+    @property
+    def percent(self) -> float:
+        """How much of the work is done, in percent: the phases of the newest try that ended, of all that each issue has."""
+        done = sum(len(PHASES) if row.state else sum(cell.state in {"done", "cached"} for cell in row.cells.values()) for row in self.rows.values())
+        return 100.0 * done / max(1, len(PHASES) * len(self.rows))
+
+    def sentence(self) -> str:
+        """How far the run is, in a line."""
+        ended = sum(bool(row.state) for row in self.rows.values())
+        at_work = [f"{phase} of {issue}" for issue, phase in sorted(self.running)]
+        asked = [f"{issue} waits for approval" for issue in sorted(self.asked)]
+        return "; ".join([f"{ended} of {len(self.rows)} issues ended", *asked, *([f"at work: {', '.join(at_work)}"] if at_work else [])])
 
     def add(self, event: dict[str, Any]) -> None:
         """Take in one event."""
@@ -78,7 +95,9 @@ class Progress:
 
     def _process_started(self, event: dict[str, Any]) -> None:
         self.pid, self.birth, self.ended = event["pid"], event["birth"], 0.0
+        self.waits = ""
         self.running.clear()
+        self.asked.clear()
 
     def _phase(self, event: dict[str, Any]) -> None:
         state, phase = event["state"], event["phase"]
@@ -96,6 +115,12 @@ class Progress:
         if state == "cached" and known and known.attempt == event["try"] and known.state in {"done", "no"}:
             return  # found again what this very run had made
         row.cells[phase] = Cell(state, event["try"], event["timestamp"], event.get("seconds", 0.0))
+
+    def _approval(self, event: dict[str, Any]) -> None:
+        (self.asked.add if event["state"] == "wanted" else self.asked.discard)(event["issue"])
+
+    def _handed_over(self, event: dict[str, Any]) -> None:
+        self.flow_run, self.ui, self.waits, self.ended = event["flow_run"], event["ui"], "waiting for `adw serve` to take it up", 0.0
 
     def _overtaken(self, event: dict[str, Any]) -> None:
         self.overtaken.add((event["issue"], event["try"]))

@@ -2,16 +2,17 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from adw.git import Git
 from adw.journal import Journal
-from adw.mirror import Hub
-from adw.model import PHASES, Issue, Outcome
+from adw.mirror import Hub, Source
+from adw.model import PHASES, Change, Issue, Outcome
 from adw.progress import Progress
 
 SHOWN = 200_000  # characters of a diff that a report carries
+ASKED = 20_000  # characters of a diff that a question carries
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
@@ -20,49 +21,55 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     return ", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or "nothing to do"
 
 
-def run_report(progress: Progress, outcomes: Sequence[Outcome]) -> str:
-    """The run: what landed, what did not and why, and what it took."""
+def run_report(progress: Progress, outcomes: Sequence[Outcome], pages: Mapping[str, str]) -> str:
+    """The run: what landed, what did not and why, and what it took; `pages` are the addresses of the issues' own reports."""
     lines = ["# Delivery", "", summary(outcomes), "", "| issue | ended | commit | tries |", "| --- | --- | --- | --- |"]
     lines += [
-        f"| {_cell(o.issue)}: {_cell(o.title)} | {o.state} | {o.sha[:10]} | {progress.rows[o.issue].tries if o.issue in progress.rows else ''} |"
+        f"| {_linked(_cell(f'{o.issue}: {o.title}'), pages.get(o.issue, ''))} | {o.state} | {o.sha[:10]} | {progress.rows[o.issue].tries if o.issue in progress.rows else ''} |"
         for o in outcomes
     ]
     took = max(progress.last - progress.began, 0.001)
     lines += ["", f"{progress.ran} phases ran and {progress.cached} were found done; {took:.0f} s, and {progress.work:.0f} s of phases one after another.", ""]
     for outcome in outcomes:
         if outcome.reason:
-            lines += [f"## {outcome.issue}: {outcome.state}", "", _fenced(outcome.reason), ""]
+            lines += [f"## {outcome.issue}: {outcome.state}", "", fenced(outcome.reason), ""]
     return "\n".join(lines)
 
 
-def issue_report(hub: Hub, issue: Issue, outcome: Outcome, folder: Path) -> str:
-    """One issue: its plan, its diff, the verdicts, and where the logs are."""
+def issue_report(hub: Source, issue: Issue, outcome: Outcome, logs: Sequence[tuple[Path, str]]) -> str:
+    """One issue: its plan, its diff, the verdicts, and its logs, each with the address where it can be read, if there is one."""
     lines = [f"# {issue.title}", "", f"`{issue.id}`: {outcome.state}" + (f" as {outcome.sha[:10]}" if outcome.sha else ""), ""]
     if outcome.reason:
-        lines += [_fenced(outcome.reason), ""]
+        lines += [fenced(outcome.reason), ""]
     newest = newest_results(hub.mirror, issue.key)
     if sha := newest.get("plan"):
-        lines += ["## Plan", "", _fenced(json.loads(hub.mirror.message(sha))["text"]), ""]
+        lines += ["## Plan", "", fenced(json.loads(hub.mirror.message(sha))["text"]), ""]
     for phase in ("test", "review"):
         if sha := newest.get(phase):
             verdict = json.loads(hub.mirror.message(sha))
-            lines += [f"## {phase.capitalize()}: {'passed' if verdict['passed'] else 'no'}", "", _fenced(verdict["log"]), ""]
+            lines += [f"## {phase.capitalize()}: {'passed' if verdict['passed'] else 'no'}", "", fenced(verdict["log"]), ""]
     if change := outcome.sha or newest.get("document") or newest.get("build"):
-        lines += ["## Change", "", _fenced(hub.mirror.diff(f"{change}^", change)[:SHOWN], "diff"), ""]
-    logs = [f"- {log.stem}: `{log}`" for log in sorted((folder / "logs" / issue.key).glob("*.log"))]
-    if logs := [*logs, *_logs_elsewhere(Journal(folder), issue)]:
-        lines += ["## Logs", "", *logs, ""]
+        lines += ["## Change", "", fenced(hub.mirror.diff(f"{change}^", change)[:SHOWN], "diff"), ""]
+    if logs:
+        lines += ["## Logs", "", *(f"- {_linked(log.stem, address)}: `{log}`" for log, address in logs), ""]
     return "\n".join(lines)
 
 
-def _logs_elsewhere(journal: Journal, issue: Issue) -> list[str]:
-    """Where the logs of those phases are that other hosts ran."""
+def logs_elsewhere(journal: Journal, issue: Issue) -> list[tuple[Path, str]]:
+    """The logs of those phases that other hosts ran: host and path, and no address."""
     found = {}
     for event in journal.events()[0]:
         if "folder" in event and event["event"] == "phase" and event["issue"] == issue.id:
             stem = f"{event['try']}-{event['phase']}"
-            found[stem] = f"- {stem}: `{event['host']}:{event['folder']}/logs/{issue.key}/{stem}.log`"
-    return [found[stem] for stem in sorted(found)]
+            found[stem] = Path(f"{event['host']}:{event['folder']}/logs/{issue.key}/{stem}.log")
+    return [(found[stem], "") for stem in sorted(found)]
+
+
+def question(hub: Hub, issue: Issue, change: Change) -> str:
+    """What a person is shown who is asked whether a change may land: what was wanted, and the change."""
+    diff = hub.mirror.diff(change.base, change.sha)
+    cut = "" if len(diff) <= ASKED else f"\n\nThe diff goes on: `git show {change.sha}` in {hub.path}."
+    return "\n".join([f"## May this land? {issue.title}", "", issue.body, "", fenced(diff[:ASKED], "diff") + cut])
 
 
 def newest_results(mirror: Git, issue_key: str) -> dict[str, str]:
@@ -77,11 +84,16 @@ def newest_results(mirror: Git, issue_key: str) -> dict[str, str]:
     return found
 
 
-def _fenced(text: str, kind: str = "") -> str:
+def fenced(text: str, kind: str = "") -> str:
+    """A block of text as it is, whatever is in it."""
     fence = "```"
     while fence in text:
         fence += "`"
     return f"{fence}{kind}\n{text}\n{fence}"
+
+
+def _linked(text: str, address: str) -> str:
+    return f"[{text}]({address})" if address else text
 
 
 def _cell(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from adw import lock
 from adw.git import EMPTY_TREE, change_of
 from adw.mirror import Hub, Source
-from adw.model import Attempt, Change, Issue, Order, Plan, Verdict
+from adw.model import Attempt, Change, Issue, Order, Plan, Verdict, digest
 
 Result = TypeVar("Result", Plan, Change, Verdict)
 KEY_LENGTH = 24  # of the key's 64 hex digits, in a ref name
@@ -53,6 +53,21 @@ def keep(hub: Hub, order: Order, key: str, result: Plan | Change | Verdict, abou
     """Record a result that came from elsewhere, unless it is recorded for this issue already."""
     if hub.mirror.find(f"refs/adw/{order.issue_key}/{order.phase}/{key[:KEY_LENGTH]}") is None:
         record(hub, order, key, result, about)
+
+
+def approve(hub: Hub, issue: Issue, change: Change) -> None:
+    """Record that a person let a change land, so that nobody is asked again for the same one."""
+    hub.mirror.point(_approval(issue, change), change.sha)
+    hub.publish(_approval(issue, change))
+
+
+def is_approved(hub: Hub, issue: Issue, change: Change) -> bool:
+    """Whether a person let this change land."""
+    return hub.mirror.find(_approval(issue, change)) is not None
+
+
+def _approval(issue: Issue, change: Change) -> str:
+    return f"refs/adw/{issue.key}/approved/{digest(change.base_tree, change.tree)[:KEY_LENGTH]}"
 
 
 def begin(hub: Hub, issue: Issue, number: int, base: str, feedback: str = "") -> Attempt:

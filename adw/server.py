@@ -15,7 +15,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,20 +25,26 @@ import httpx
 from adw import lock, proc
 from adw.errors import AdwError, Misuse
 from adw.home import home
+from adw.model import digest
 
 PORTS = (*range(4210, 4220), 0)  # the first that is free; 0 is any
 START_LIMIT = 120  # seconds
 IDLE_MINUTES = 30.0
+KEEP_DAYS = 30.0  # how long the history of runs is kept
+LOOPBACK = "127.0.0.1"
+DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
+PASSWORD = "PREFECT_SERVER_API_AUTH_STRING"  # noqa: S105 - the name of a setting
 LARGEST_LOG = 10_000_000  # bytes
 UNUSED = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}  # else the server calls home
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A Prefect server that answers."""
+    """A Prefect server that answers. `login` is `user:password`, where adw's own asks for one."""
 
     api: str
     own: bool
+    login: str = field(default="", repr=False)
 
     @property
     def ui(self) -> str:
@@ -48,7 +54,8 @@ class Server:
     def environment(self) -> dict[str, str]:
         """What a process needs in its environment to use it."""
         own = {"PREFECT_HOME": str(folder()), "PREFECT_PROFILES_PATH": str(folder() / "profiles.toml")} if self.own else {}
-        return {**UNUSED, "PREFECT_API_URL": self.api, **own}
+        login = {"PREFECT_API_AUTH_STRING": self.login} if self.login else {}
+        return {**UNUSED, "PREFECT_API_URL": self.api, **own, **login}
 
 
 def folder() -> Path:
@@ -84,7 +91,7 @@ def in_use(tell: Callable[[str], None] = lambda _text: None) -> Iterator[Server]
 def check_version(api: str) -> None:
     """Misuse if the user's own server does not answer, or is of another version than the Prefect that adw runs on."""
     try:
-        found = httpx.get(f"{api.rstrip('/')}/admin/version", timeout=10, headers=_credentials()).raise_for_status().json()
+        found = httpx.get(f"{api.rstrip('/')}/admin/version", timeout=10, headers=credentials()).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as no:
         msg = f"the Prefect server at {api} does not answer ({no}): start it, or unset PREFECT_API_URL (or the profile's) to use adw's own"
         raise Misuse(msg) from no
@@ -94,7 +101,7 @@ def check_version(api: str) -> None:
         raise Misuse(msg)
 
 
-def _credentials() -> dict[str, str]:
+def credentials() -> dict[str, str]:
     """What the user's own server wants to know of its caller."""
     if key := os.environ.get("PREFECT_API_KEY"):
         return {"Authorization": f"Bearer {key}"}
@@ -114,7 +121,8 @@ def ensure(tell: Callable[[str], None] = lambda _text: None) -> Server:
         while time.monotonic() < until:
             state = _state()
             if kept() and state:
-                return Server(state["api"], own=True)
+                _agree(state)
+                return Server(state["api"], own=True, login=state["login"])
             if not kept():
                 tell("starting the Prefect server (the first time takes a little longer)")
                 (folder() / "server.json").unlink(missing_ok=True)
@@ -129,9 +137,44 @@ def ensure(tell: Callable[[str], None] = lambda _text: None) -> Server:
     raise AdwError(msg)
 
 
+def _agree(state: dict[str, Any]) -> None:
+    """Misuse if the server that runs is another one than the environment asks for."""
+    for name, value in _asked().items():
+        if os.environ.get(name) and state["asked"].get(name) != value:
+            msg = f"adw's Prefect server runs already, with another {name}: stop it with `adw clean --server`, then call this again"
+            raise Misuse(msg)
+
+
+def _asked() -> dict[str, str]:
+    """What decides how the server is started, as far as the environment says; what is secret only as a digest."""
+    named = {name: os.environ.get(name, "") for name in ("ADW_SERVER_HOST", "ADW_SERVER_PORT", DATABASE, PASSWORD)}
+    named["ADW_SERVER_HOST"] = named["ADW_SERVER_HOST"] or LOOPBACK
+    return {name: digest(value) if name in {DATABASE, PASSWORD} else value for name, value in named.items()}
+
+
 def kept() -> bool:
     """Whether adw's own server is being looked after."""
     return not lock.wait_until_free(folder() / "keeper", 0)
+
+
+def running() -> Server | None:
+    """The server that is in use, if there is one now; nothing is started."""
+    if api := users_own():
+        return Server(api, own=False)
+    state = _state()
+    return Server(state["api"], own=True, login=state["login"]) if state and kept() else None
+
+
+def database() -> str:
+    """What kind of database adw's own server has; its address may hold a password."""
+    url = os.environ.get(DATABASE, "")
+    return "PostgreSQL" if url.startswith("postgres") else "SQLite" if not url else url.split("+")[0].split(":")[0]
+
+
+def own_api() -> str:
+    """The address of adw's own server, if it runs here."""
+    state = _state()
+    return state["api"] if state else ""
 
 
 def stop() -> bool:
@@ -151,20 +194,56 @@ def _state() -> dict[str, Any] | None:
         return None
 
 
-def _bind(last: int) -> socket.socket:
-    """A listening socket on loopback, on the port of last time if it is free."""
-    for port in (last, *PORTS):
+def _bind(host: str, *ports: int) -> socket.socket:
+    """A listening socket on the first of the ports that is free."""
+    for port in ports:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind(("127.0.0.1", port))
+            listener.bind((host, port))
             listener.listen(512)
         except OSError:
             listener.close()
             continue
         return listener
-    msg = "no port is free on 127.0.0.1"
+    msg = f"cannot listen on {host} at {' or '.join(map(str, ports))}: name another address or port"
     raise AdwError(msg)
+
+
+def _listener() -> socket.socket:
+    """Where the server is reached: as the environment says, else on loopback at the port of last time if it is free."""
+    host, port = os.environ.get("ADW_SERVER_HOST") or LOOPBACK, os.environ.get("ADW_SERVER_PORT")
+    if port:
+        return _bind(host, int(port))
+    last = folder() / "port"
+    listener = _bind(host, *([int(last.read_text())] if last.exists() else []), *PORTS)
+    last.write_text(str(listener.getsockname()[1]))
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    """The API's address, for others too where it listens for all."""
+    host, port = listener.getsockname()
+    return f"http://{socket.gethostname() if host == '0.0.0.0' else host}:{port}/api"  # noqa: S104 - asked for by name
+
+
+def _environment(api: str, login: str) -> dict[str, str]:
+    """What the server's process gets: of the user's own Prefect settings only the database."""
+    days = float(os.environ.get("ADW_SERVER_KEEP_DAYS", KEEP_DAYS))
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_") or name in {DATABASE, PASSWORD}},
+        **Server(api, own=True, login=login).environment(),
+        "PREFECT_SERVER_UI_API_URL": api,
+        "PREFECT_UI_STATIC_DIRECTORY": str(folder() / "ui"),
+        "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
+        "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "5",
+        # In memory, the default, a restart forgets who holds the slots of a tag limit, and they are lost for good.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(int(days * 86400)),
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        proc.MARKER: f"adw-server-{os.getpid()}",
+    }
 
 
 def keep() -> None:
@@ -178,26 +257,14 @@ def keep() -> None:
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: stopping.append(number))
-    port_file = folder() / "port"
-    listener = _bind(int(port_file.read_text()) if port_file.exists() else PORTS[0])
-    port = listener.getsockname()[1]
-    port_file.write_text(str(port))
-    api = f"http://127.0.0.1:{port}/api"
-    marker = f"adw-server-{os.getpid()}"
-    env = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")},
-        **Server(api, own=True).environment(),
-        "PREFECT_SERVER_UI_API_URL": api,
-        "PREFECT_UI_STATIC_DIRECTORY": str(folder() / "ui"),
-        "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
-        # In memory, the default, a restart forgets who holds the slots of a tag limit, and they are lost for good.
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-        proc.MARKER: marker,
-    }
+    listener = _listener()
+    api, login = _address(listener), os.environ.get(PASSWORD, "")
+    env = _environment(api, login)
     argv = [sys.executable, "-m", "uvicorn", "--fd", str(listener.fileno()), "--factory", "deployments.serving:create_app"]
     argv += ["--log-level", "warning", "--timeout-keep-alive", "600"]  # a client that meets a closed connection waits 2 s and more
-    (folder() / "server.json").write_text(json.dumps({"api": api, "pid": os.getpid()}))
+    state = folder() / "server.json"
+    state.touch(mode=0o600)
+    state.write_text(json.dumps({"api": api, "pid": os.getpid(), "login": login, "asked": _asked()}))
     used = [time.monotonic()]
     idle = float(os.environ.get("ADW_SERVER_IDLE_MINUTES", IDLE_MINUTES)) * 60
 
@@ -211,7 +278,7 @@ def keep() -> None:
         began = time.monotonic()
         proc.kept(argv, cwd=folder(), env=env, log=folder() / "server.log", minutes=float("inf"), fds=[listener.fileno()], watch=over)
         quick_deaths = quick_deaths + 1 if time.monotonic() - began < 5 else 0  # noqa: PLR2004
-    (folder() / "server.json").unlink(missing_ok=True)
+    state.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -1,70 +1,205 @@
-"""Write a repository's Blocks and the tag limit to Prefect; doing it twice is doing it once."""
+"""Registers a repository with Prefect, so that its issues are delivered on a schedule and from the UI; doing it twice is doing it once.
+
+A deployment is written only when what it is made of changed (its version is a digest of that), so that a schedule that was
+paused in the UI stays paused.
+"""
 
 import asyncio
 import os
-from typing import TypeVar
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
-from prefect.blocks.system import Secret
-from prefect.client.orchestration import get_client
-from prefect.exceptions import ObjectNotFound
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, WorkerStatus
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.types.entrypoint import EntrypointType
+from prefect.utilities.urls import url_for
+from prefect.workers.process import ProcessWorker
+from pydantic import ValidationError
 
-from adw.config import AgentConfig, ClusterConfig, Config, PoolConfig
-from adw.mirror import Hub
+from adw import lock
+from adw.config import FILE, Config
+from adw.errors import Misuse
+from adw.home import Place, home, registered
+from adw.mirror import Hub, find_hub
 from adw.model import digest
-from flows.blocks import CodingAgent, DaskCluster, WorktreePool
+from flows import blocks
+from flows.ad_hoc import ad_hoc
+from flows.deliver import deliver
+from flows.delivery import Delivery
 from tasks.phases import LLM
 
-Kind = TypeVar("Kind", WorktreePool, CodingAgent, DaskCluster)
+POOL = "adw"  # the work pool that `adw serve` works on
+AD_HOC = "Deliver an issue"
+NIGHTLY = "0 2 * * *"
+OVERLAPS = {"wait": ConcurrencyLimitStrategy.ENQUEUE, "skip": ConcurrencyLimitStrategy.CANCEL_NEW}
 
 
-def register(hub: Hub, config: Config, agents: int = 0) -> list[str]:
-    """Write what changed since the last time; returns a line for each thing that was written.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a repository's own deployment is made of: as a registration and `prefect.yaml` take it."""
 
-    A Block is written only when its part of adw.toml changed, so that what a person edits in the UI stays. `agents` is how many
-    one run wants at once, so that the tag limit does not hold it back.
-    """
-    said = [_block(WorktreePool, hub, config.pool), _block(CodingAgent, hub, config.agent), _block(DaskCluster, hub, config.cluster), *_secrets(config.agent)]
-    said.append(asyncio.run(_limit(config.agent.requests, max(config.pool.size, agents))))
-    return [line for line in said if line]
+    name: str
+    description: str
+    delivery: dict[str, Any]
+    cron: str
+    timezone: str
+    active: bool  # a repository without a schedule has one that is switched off, to be seen and switched on in the UI
+    overlap: str
+    tags: list[str]
+
+    @property
+    def version(self) -> str:
+        """A digest of all of it."""
+        return digest(asdict(self))[:12]
 
 
-def _block(kind: type[Kind], hub: Hub, settings: PoolConfig | AgentConfig | ClusterConfig) -> str:
-    wanted = digest(settings.model_dump_json())
+def wanted(hub: Hub, config: Config, branch: str) -> Wanted:
+    """The deployment that a repository asks for; Misuse if its schedule is none."""
+    plan = config.schedule
+    return Wanted(
+        name=hub.place.slug,
+        description=f"Deliver the issues of {hub.root}"
+        + (f": {', '.join(plan.issues)}, at `{plan.cron}` ({plan.timezone})." if plan.cron else ", when asked to."),
+        delivery={"repository": str(hub.root), "branch": branch, "sources": list(plan.issues)},
+        cron=checked(plan.cron or NIGHTLY, plan.timezone),
+        timezone=plan.timezone,
+        active=bool(plan.cron),
+        overlap=OVERLAPS[plan.overlap].value,
+        tags=["adw", f"repository:{hub.place.slug}"],
+    )
+
+
+def checked(cron: str, timezone: str) -> str:
+    """The cron expression, if Prefect takes it; else Misuse."""
     try:
-        if kind.load(hub.place.slug, _sync=True).written_from == wanted:  # type: ignore[call-arg, union-attr]
-            return ""
-    except ValueError:
-        pass  # there is none yet
-    kind(settings=settings, written_from=wanted).save(hub.place.slug, overwrite=True, _sync=True)  # type: ignore[call-arg]
-    return f"wrote the Block {kind._block_type_slug}/{hub.place.slug}"  # noqa: SLF001 - Prefect's own name for it
+        return str(CronSchedule(cron=cron, timezone=timezone).cron)
+    except ValidationError as no:
+        what = "timezone" if no.errors()[0]["loc"][:1] == ("timezone",) else "cron"
+        hint = "name it as in Europe/Berlin" if what == "timezone" else "write five fields, as in `0 2 * * 1-5` (minute, hour, day, month, weekday)"
+        msg = f"{FILE}: `schedule.{what}`: {(timezone if what == 'timezone' else cron)!r} is not understood: {hint}"
+        raise Misuse(msg) from no
 
 
-def _secrets(agent: AgentConfig) -> list[str]:
-    """Keep those secrets as Blocks that are in the environment: the configuration asks for it by naming both."""
+def register(hub: Hub, branch: str = "") -> list[str]:
+    """Register a repository; returns a line for each thing that was written."""
+    config = hub.config()
+    plan = wanted(hub, config, branch)
+    with lock.held(home() / "registering"):
+        said = blocks.write(hub, config)
+        hub.place.register(hub.root, branch)
+        deployment = RunnerDeployment.from_flow(
+            deliver,
+            plan.name,
+            description=plan.description,
+            parameters={"delivery": plan.delivery},
+            schedules=[DeploymentScheduleCreate(schedule=CronSchedule(cron=plan.cron, timezone=plan.timezone), active=plan.active)],
+            concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=OVERLAPS[config.schedule.overlap]),
+            tags=plan.tags,
+            version=plan.version,
+            work_pool_name=POOL,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        return [*said, *asyncio.run(_write(deployment, _form()))]
+
+
+def _form() -> RunnerDeployment:
+    """The deployment whose form offers all repositories."""
+    form = RunnerDeployment.from_flow(ad_hoc, AD_HOC, tags=["adw"], work_pool_name=POOL, entrypoint_type=EntrypointType.MODULE_PATH)
+    form.version = digest(form._parameter_openapi_schema.model_dump_json())[:12]  # noqa: SLF001 - it names the repositories
+    return form
+
+
+async def _write(*deployments: RunnerDeployment) -> list[str]:
     said = []
-    for variable, name in agent.secrets.items():
-        value = os.environ.get(variable)
-        if not value:
-            continue
-        try:
-            if Secret.load(name, _sync=True).get() == value:  # type: ignore[call-arg, union-attr]
-                continue
-        except ValueError:
-            pass
-        Secret(value=value).save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
-        said.append(f"kept {variable} as the Prefect Secret {name}")
+    async with get_client() as client:
+        await _pool(client)
+        for deployment in deployments:
+            name = f"{deployment.flow_name}/{deployment.name}"
+            with suppress(ObjectNotFound):
+                if (await client.read_deployment_by_name(name)).version == deployment.version:
+                    continue
+            await deployment.aapply()
+            said.append(f"wrote the deployment {name}")
     return said
 
 
-async def _limit(asked: int, slots: int) -> str:
-    """Make the tag limit as high as is asked for, or high enough for this repository's pool and all others'."""
+async def _pool(client: PrefectClient) -> None:
+    """Make the work pool if there is none."""
+    try:
+        await client.read_work_pool(POOL)
+    except ObjectNotFound:
+        template = ProcessWorker.get_default_base_job_template()
+        with suppress(ObjectAlreadyExists):
+            await client.create_work_pool(
+                WorkPoolCreate(name=POOL, type="process", base_job_template=template, description="Where `adw serve` runs deliveries.")
+            )
+
+
+def remove(place: Place) -> list[str]:
+    """Take everything of a repository away from Prefect; returns a line for each thing that went. Its history stays."""
+    with lock.held(home() / "registering"):
+        place.unregister()
+        return asyncio.run(_remove(place.slug))
+
+
+async def _remove(slug: str) -> list[str]:
+    said = []
+    async with get_client() as client:
+        for name in [f"deliver/{slug}", *([] if registered() else [f"ad hoc/{AD_HOC}"])]:
+            with suppress(ObjectNotFound):
+                await client.delete_deployment((await client.read_deployment_by_name(name)).id)
+                said.append(f"removed the deployment {name}")
+        for kind in (blocks.WorktreePool, blocks.CodingAgent):
+            with suppress(ObjectNotFound):
+                document = await client.read_block_document_by_name(slug, kind.get_block_type_slug())
+                await client.delete_block_document(document.id)
+                said.append(f"removed the Block {kind.get_block_type_slug()}/{slug}")
+        if registered():
+            return said + await _write(_form())
+        with suppress(ObjectNotFound):
+            await client.delete_concurrency_limit_by_tag(LLM)
+            said.append(f"removed the limit of the tag {LLM}")
+    return said
+
+
+def hand_over(slug: str, delivery: Delivery) -> tuple[str, str]:
+    """Start a run of a repository's own deployment; returns its id, and its address in the UI. Misuse if nobody would take it up."""
+    return asyncio.run(_hand_over(slug, delivery))
+
+
+async def _hand_over(slug: str, delivery: Delivery) -> tuple[str, str]:
     async with get_client() as client:
         try:
-            now = (await client.read_concurrency_limit_by_tag(LLM)).concurrency_limit
+            deployment = await client.read_deployment_by_name(f"deliver/{slug}")
         except ObjectNotFound:
-            now = 0
-        wanted = asked or max(now, slots)
-        if wanted == now:
-            return ""
-        await client.create_concurrency_limit(tag=LLM, concurrency_limit=wanted)
-        return f"set the limit of the tag {LLM} to {wanted}"
+            msg = f"{delivery.repository} is not registered: run `adw deploy` in it once, and have `adw serve` running"
+            raise Misuse(msg) from None
+        workers = await client.read_workers_for_work_pool(POOL, limit=200, offset=0)
+        if not any(worker.status == WorkerStatus.ONLINE for worker in workers):
+            msg = "nobody would take the run up: start `adw serve` first, or leave out --detach"
+            raise Misuse(msg)
+        parameters = {"delivery": delivery.model_dump(mode="json", exclude_none=True)}
+        run = await client.create_flow_run_from_deployment(deployment.id, parameters=parameters, name=delivery.title)
+        return str(run.id), url_for(run) or ""
+
+
+def prepare_form() -> dict[str, Any]:
+    """A step of `prefect.yaml`: what the form's deployment is made of."""
+    return {"version": _form().version}
+
+
+def prepare(repository: str = "") -> dict[str, Any]:
+    """A step of `prefect.yaml`: write the Blocks and the tag limit of a repository, and give what its deployment is made of."""
+    hub = find_hub(Path(repository or os.environ.get("ADW_REPOSITORY") or Path.cwd()))
+    config = hub.config()
+    with lock.held(home() / "registering"):
+        blocks.write(hub, config)
+        hub.place.register(hub.root, "")
+    plan = wanted(hub, config, "")
+    return {**asdict(plan), "version": plan.version}

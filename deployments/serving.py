@@ -1,12 +1,16 @@
 """The application that adw's own Prefect server serves."""
 
+from pathlib import Path
 from typing import Any
 
 from prefect.server.api.server import create_app as prefect_app
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SOON = (b"retry-after", b"0.1")
 BUSY = 503
+LOGOS = Path(__file__).with_name("logos")  # a picture for each kind of Block, by its slug
 
 
 class RetrySoon:
@@ -34,4 +38,5 @@ def create_app() -> Any:
     """Prefect's application, as a factory for uvicorn."""
     app = prefect_app()
     app.add_middleware(RetrySoon)
+    app.router.routes.insert(0, Mount("/adw", StaticFiles(directory=LOGOS)))  # first: the UI takes all that is left
     return app

@@ -19,7 +19,7 @@ from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 from prefect import Task
 from prefect.client.orchestration import get_client
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, TagsContext
 from prefect.exceptions import ObjectNotFound
 
 from adw import proc
@@ -160,6 +160,7 @@ class Cluster:
             topic=self._topic if self.far else "",
             results=self._look.config.results if self.far else "",
             fresh=bool(task.refresh_cache),
+            tags=tuple(sorted(TagsContext.get().current_tags)),
         )
 
     def _over(self, future: "Future[Any]", address: str) -> None:

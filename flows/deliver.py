@@ -7,78 +7,37 @@ the gate: never more at once than the pool has slots.
 import contextvars
 import os
 import traceback
-import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from prefect import State, flow
-from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed
+from prefect.exceptions import TerminationSignal
+from prefect.runtime import deployment, flow_run
+from prefect.states import Cancelled, Completed, Failed
 from prefect_dask.task_runners import DaskTaskRunner
-from pydantic import BaseModel, ConfigDict, Field
 
 from adw import graph, guard, phases, proc, report, results
-from adw.config import Config, override
+from adw.config import Config
 from adw.errors import AdwError, AgentFailed, Blocked, Conflict, Interrupted, Misuse
+from adw.issues import markdown
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub, sync
 from adw.model import Change, Issue, Outcome, Verdict
 from adw.phases import Site
-from flows.blocks import CodingAgent, DaskCluster, WorktreePool
+from adw.pool import Pool
+from flows import blocks
+from flows.approval import ask_a_person
 from flows.cluster import opened
-from flows.reports import publish
+from flows.delivery import Delivery, configured, new_name, run_name
+from flows.maintain import reconcile
+from flows.reports import Moving, publish
+from flows.watch import Watch
 from flows.work import Work, local_cluster, start_cluster
 from tasks import phases as tasks
 
 URGENT = 1_000_000  # the Dask priority of what stands before a landing: before any new work
-
-
-class Delivery(BaseModel):
-    """What to deliver. Settings that are left out are those of the repository's Blocks and its adw.toml."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    repository: str = Field(description="The path of the git repository.")
-    issues: list[Issue] = Field(description="What is wanted, in any order.")
-    branch: str = Field("", description="The branch to land on; by default the one that is checked out.")
-    agents: int | None = Field(None, ge=1, le=100, description="How many agents and tests work at once.")
-    agent: str | None = Field(None, description="The kind of agent.")
-    agent_command: str | None = Field(None, description="The command line of the agent `command`.")
-    test_command: str | None = Field(None, description="The command that must pass before a change lands.")
-    tries: int | None = Field(None, ge=1, le=20, description="How often an issue is built at most.")
-    allow_red_base: bool = Field(default=False, description="Go on even if the tests fail on the branch as it is.")
-    scheduler: str | None = Field(None, description="The address of a Dask scheduler whose workers do the work.")
-    run: str = Field("", description="The name of the run's folder; by default a new one.")
-
-    def overrides(self) -> dict[str, Any]:
-        """The settings that this delivery replaces."""
-        return {
-            "pool__size": self.agents,
-            "agent__name": self.agent,
-            "agent__command": self.agent_command,
-            "test__command": self.test_command,
-            "tries": self.tries,
-            "cluster__address": self.scheduler,
-        }
-
-
-def configured(hub: Hub, delivery: Delivery) -> Config:
-    """The configuration of a delivery: adw.toml, then the repository's Blocks, then what the delivery itself says."""
-    config = hub.config()
-    pool = cast("WorktreePool", WorktreePool.load(hub.place.slug, _sync=True))  # type: ignore[call-arg]
-    agent = cast("CodingAgent", CodingAgent.load(hub.place.slug, _sync=True))  # type: ignore[call-arg]
-    cluster = cast("DaskCluster", DaskCluster.load(hub.place.slug, _sync=True))  # type: ignore[call-arg]
-    settings = {"pool": pool.settings, "agent": agent.settings, "cluster": cluster.settings}
-    return override(config.model_copy(update=settings), **delivery.overrides())
-
-
-def run_name() -> str:
-    """What a run is called in the Prefect UI."""
-    delivery = Delivery.model_validate(flow_run.parameters["delivery"])
-    number = len(delivery.issues)
-    return f"{Path(delivery.repository).name}: {number} {'issue' if number == 1 else 'issues'} {delivery.run}".strip()
 
 
 @flow(
@@ -89,30 +48,94 @@ def run_name() -> str:
 )
 def deliver(delivery: Delivery) -> State[Any]:
     """Deliver the issues; the result is how each ended."""
-    hub = find_hub(Path(delivery.repository), delivery.branch)
-    run = delivery.run or uuid.uuid4().hex[:8]
-    journal = Journal(hub.place.runs / run)
+    return delivered(delivery)
+
+
+def delivered(delivery: Delivery) -> State[Any]:
+    """Deliver, in a flow run: the state that it ends in, with its outcomes or with the reason why there are none."""
+    try:
+        hub = find_hub(Path(delivery.repository), delivery.branch)
+    except AdwError as no:
+        return Failed(message=str(no), data=no)
+    journal = Journal(hub.place.runs / (delivery.run or new_name(flow_run.id)))
     journal.keep(delivery.model_dump(mode="json"))
-    sync(hub)
-    config = configured(hub, delivery)
-    site = Site(run=run, repository=delivery.repository, branch=hub.branch, config=config)
-    landed = hub.mirror.trailers(hub.tip())
-    issues = graph.in_order(delivery.issues, frozenset(landed))
-    with opened(site, hub, journal) as cluster:
-        journal.event(
-            "flow started",
-            flow_run=str(flow_run.id),
-            ui=str(flow_run.ui_url or ""),
-            slots=cluster.slots if cluster else start_local(config, journal),
-            pid=os.getpid(),
-            birth=proc.born(os.getpid()),
-            issues=[{"id": issue.id, "title": issue.title} for issue in issues],
-        )
-        outcomes = deliver_all(Work(site, hub, journal, landed, cluster), issues, allow_red_base=delivery.allow_red_base)
-    publish(hub, journal, issues, outcomes)
+    state = _delivered_to(hub, journal, delivery)
+    if deployment.id:  # else the process that started us says how it ended
+        journal.event("run ended", **ended(state))
+    return state
+
+
+def ended(state: State[Any]) -> dict[str, str]:
+    """How a run ended, for its journal."""
+    if state.is_cancelled():
+        return {"state": "interrupted", "reason": ""}
+    return {"state": "done", "reason": ""} if state.is_completed() else {"state": "failed", "reason": state.message or ""}
+
+
+def _delivered_to(hub: Hub, journal: Journal, delivery: Delivery) -> State[Any]:
+    try:
+        with Watch(flow_run.id).kept():
+            outcomes = _deliver(hub, journal, delivery)
+    except AdwError as no:
+        return Failed(message=str(no), data=no)
+    except TerminationSignal:
+        proc.end_all()  # the agents first, or their tasks would not end
+        outcomes = []
     if proc.stopped():
         return Cancelled(message="interrupted: the same issues again go on where this run was")
+    if crashed := next((outcome for outcome in outcomes if outcome.state == "crashed"), None):
+        return Failed(message=crashed.reason, data=outcomes)
     return Completed(message=report.summary(outcomes), data=outcomes)
+
+
+def _deliver(hub: Hub, journal: Journal, delivery: Delivery) -> list[Outcome]:
+    asked = [*delivery.issues, *markdown.read_matching(delivery.sources, hub.root)]
+    for line in blocks.write(hub, hub.config(), delivery.agents or 0):
+        journal.event("note", text=line)
+    config = configured(hub, delivery)
+    said = reconcile(Pool(hub, config.pool))
+    # Only now: till then the journal tells of the process before this one, if there was one, which is to be mended, too.
+    journal.event("process started", pid=os.getpid(), birth=proc.born(os.getpid()))
+    if said:
+        journal.event("note", text=said)
+    sync(hub)
+    landed = hub.mirror.trailers(hub.tip())
+    issues = graph.in_order(asked, frozenset(landed))
+    site = Site(run=journal.folder.name, repository=delivery.repository, branch=hub.branch, config=config)
+    if delivery.dry_run:
+        _begun(journal, issues, guard.slots(config.pool))
+        outcomes = foreseen(issues, landed)
+        for outcome in outcomes:
+            tell(journal, outcome)
+    else:
+        with opened(site, hub, journal) as cluster:
+            _begun(journal, issues, cluster.slots if cluster else start_local(config, journal))
+            with Moving(hub, journal).shown():
+                outcomes = deliver_all(Work(site, hub, journal, landed, cluster), issues, allow_red_base=delivery.allow_red_base)
+    publish(site, issues, outcomes)
+    return outcomes
+
+
+def _begun(journal: Journal, issues: Sequence[Issue], slots: int) -> None:
+    journal.event(
+        "flow started",
+        flow_run=str(flow_run.id),
+        ui=str(flow_run.ui_url or ""),
+        slots=slots,
+        pid=os.getpid(),
+        birth=proc.born(os.getpid()),
+        issues=[{"id": issue.id, "title": issue.title} for issue in issues],
+    )
+
+
+def foreseen(issues: Sequence[Issue], landed: Mapping[str, str]) -> list[Outcome]:
+    """What a delivery would do, in its order."""
+    return [Outcome(issue=i.id, title=i.title, state="already landed" if i.id in landed else "to be delivered", sha=landed.get(i.id, "")) for i in issues]
+
+
+def tell(journal: Journal, outcome: Outcome) -> None:
+    """Say in the journal how an issue ended."""
+    journal.event("outcome", issue=outcome.issue, title=outcome.title, state=outcome.state, reason=outcome.reason[:4000], sha=outcome.sha)
 
 
 def start_local(config: Config, journal: Journal) -> int:
@@ -136,7 +159,7 @@ def deliver_all(work: Work, issues: Sequence[Issue], *, allow_red_base: bool) ->
             for issue in issues:
                 threads.submit(contextvars.copy_context().run, deliver_one, work, issue)
             return [work.outcomes[issue.id].result() for issue in issues]
-        except BaseException:  # Prefect's own way to cancel a flow: the agents first, or their tasks would not end
+        except BaseException:  # as when a worker cancels the flow: the agents first, or their tasks would not end
             proc.end_all()
             raise
 
@@ -165,7 +188,7 @@ def deliver_one(work: Work, issue: Issue) -> None:
         work.journal.event("crash", issue=issue.id, error=type(no).__name__, trace=traceback.format_exc())
         outcome = Outcome(issue=issue.id, title=issue.title, state="crashed", reason=f"{type(no).__name__}: {no}")
     work.outcomes[issue.id].set_result(outcome)  # first: others wait for it, and the journal may find the disk full
-    work.journal.event("outcome", issue=issue.id, title=issue.title, state=outcome.state, reason=outcome.reason[:4000], sha=outcome.sha)
+    tell(work.journal, outcome)
 
 
 def _delivered(work: Work, issue: Issue) -> Outcome:
@@ -218,6 +241,8 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
     ]
     tested, reviewed, documented = work.results(calls)
     insist({"the tests fail": tested, "the review found the change unfit to land": reviewed})
+    if work.site.config.approve:
+        approved(work, issue, documented)
     with work.turn.taken(issue.priority):
         while True:
             tip = work.hub.tip()
@@ -227,6 +252,20 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
             insist({f"the tests fail on top of {candidate.onto[:10]}": work.run(tasks.test, issue, candidate, attempt, priority=URGENT)})
             if work.run(tasks.land, issue, candidate, attempt, priority=URGENT):
                 return candidate.sha
+
+
+def approved(work: Work, issue: Issue, change: Change) -> None:
+    """Ask a person whether a change may land, unless one has said so before. AgentFailed, with what was said, if it may not."""
+    if results.is_approved(work.hub, issue, change):
+        return
+    work.journal.event("approval", issue=issue.id, state="wanted")
+    with work.asking:  # a flow run is paused for one question at a time
+        answer = ask_a_person(issue, report.question(work.hub, issue, change))
+    work.journal.event("approval", issue=issue.id, state="given" if answer.approve else "refused")
+    if not answer.approve:
+        msg = f"a person did not approve the change: {answer.feedback or 'no reason was given'}"
+        raise AgentFailed(msg)
+    results.approve(work.hub, issue, change)
 
 
 def landed_since(work: Work, issue: Issue, base: str, tip: str) -> str:

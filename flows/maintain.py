@@ -23,15 +23,6 @@ from flows.blocks import WorktreePool
 PAGE = 200
 
 
-@flow(
-    name="reconcile", description="After a crash: end runs whose process is gone, free their tag-limit slots, kill what they left and pin what it had written."
-)
-def reconcile_repository(repository: str) -> str:
-    """Reconcile one repository on this host."""
-    hub = find_hub(Path(repository))
-    return reconcile(pool_of(hub))
-
-
 @flow(name="prune", description="Remove old runs, idle slots, and adw's refs of issues that landed.")
 def prune_repository(repository: str, days: float = 30) -> str:
     """Prune one repository on this host."""

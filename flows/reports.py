@@ -1,34 +1,90 @@
 """Reports of a delivery, as Prefect artifacts and as files in the run's folder."""
 
 import re
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+import httpx
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.exceptions import PrefectException
+from prefect.utilities.urls import url_for
 
 from adw import report
 from adw.journal import Journal
 from adw.mirror import Hub
 from adw.model import Issue, Outcome
+from adw.phases import Site, tail
+from tasks.secrets import secrets
+
+EACH = 2.0  # seconds between two states of what moves
 
 
-def publish(hub: Hub, journal: Journal, issues: Sequence[Issue], outcomes: Sequence[Outcome]) -> None:
-    """One report of the run and one of each issue that was worked on; and a table of all."""
-    progress = journal.progress()
-    run = report.run_report(progress, outcomes)
-    (journal.folder / "report.md").write_text(run, encoding="utf-8")
-    _markdown(f"{hub.place.slug}-run", run, "The delivery")
-    table = [{"issue": o.issue, "title": o.title, "ended": o.state, "commit": o.sha[:10], "tries": o.tries or ""} for o in outcomes]
-    create_table_artifact(cast("list[dict[str, Any]]", table), key=f"{hub.place.slug}-issues"[-255:], description="How each issue ended")
+class Moving:
+    """A progress artifact that tells how far a run is."""
+
+    def __init__(self, hub: Hub, journal: Journal) -> None:
+        self._journal, self._over = journal, threading.Event()
+        self._key = _key(f"{hub.place.slug}-progress")
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Move during the block. What cannot be shown holds nothing up."""
+        made = cast("UUID", create_progress_artifact(0.0, key=self._key, description=self._journal.progress().sentence()))
+        thread = threading.Thread(target=self._move, args=[made], name="progress", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join(EACH)
+            self._update(made)
+
+    def _move(self, made: UUID) -> None:
+        while not self._over.wait(EACH):
+            self._update(made)
+
+    def _update(self, made: UUID) -> None:
+        progress = self._journal.progress()
+        with suppress(httpx.HTTPError, PrefectException):
+            update_progress_artifact(made, progress.percent, description=progress.sentence())
+
+
+def publish(site: Site, issues: Sequence[Issue], outcomes: Sequence[Outcome]) -> None:
+    """One report of the run and one of each issue that was worked on, with what its agents and tests printed; and a table of all."""
+    hub, journal, pages = site.hub(), site.journal(), dict[str, str]()
     for issue, outcome in zip(issues, outcomes, strict=True):
         if outcome.state == "already landed":
             continue
-        text = report.issue_report(hub, issue, outcome, journal.folder)
+        logs = [(log, _log(site, issue, log)) for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]
+        text = report.issue_report(hub, issue, outcome, [*logs, *report.logs_elsewhere(journal, issue)])
         path = journal.folder / "reports" / f"{issue.key}.md"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
-        _markdown(f"{hub.place.slug}-{issue.key}", text, issue.title)
+        pages[issue.id] = _markdown(f"{hub.place.slug}-{issue.key}", text, issue.title)
+    run = report.run_report(journal.progress(), outcomes, pages)
+    (journal.folder / "report.md").write_text(run, encoding="utf-8")
+    _markdown(f"{hub.place.slug}-run", run, "The delivery")
+    table = [{"issue": o.issue, "title": o.title, "ended": o.state, "commit": o.sha[:10], "tries": o.tries or ""} for o in outcomes]
+    create_table_artifact(cast("list[dict[str, Any]]", table), key=_key(f"{hub.place.slug}-issues"), description="How each issue ended")
 
 
-def _markdown(key: str, text: str, description: str) -> None:
-    create_markdown_artifact(text, key=re.sub(r"[^a-z0-9-]+", "-", key.lower())[:255].strip("-"), description=description)
+def _log(site: Site, issue: Issue, log: Path) -> str:
+    """Publish the end of a log, without the agent's secrets; returns its address."""
+    text = tail(log)
+    for secret in filter(None, secrets(site).values()):
+        text = text.replace(secret, "***")
+    return _markdown(f"{site.hub().place.slug}-{issue.key}-{log.stem}", f"# {issue.title}: {log.stem}\n\n{report.fenced(text)}", f"{issue.title}: {log.stem}")
+
+
+def _markdown(key: str, text: str, description: str) -> str:
+    """Publish a page; returns its address in the UI, empty where that is not known."""
+    made = cast("UUID", create_markdown_artifact(text, key=_key(key), description=description))
+    return url_for("artifact", obj_id=made) or ""
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^a-z0-9-]+", "-", name.lower())[-255:].strip("-")

@@ -1,6 +1,7 @@
 """What the threads of one delivery share, and how they have phases run: on the Dask cluster, each with a slot."""
 
 import inspect
+import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -8,7 +9,7 @@ from typing import Any, cast
 import dask
 import dask.config
 from distributed import LocalCluster
-from prefect import Task
+from prefect import Task, tags
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import FlowRunContext
 from prefect_dask.task_runners import DaskTaskRunner
@@ -66,6 +67,7 @@ class Work:
     landed: dict[str, str]  # issue id → commit, before this run
     cluster: Cluster | None = None  # of other processes; else phases run in threads of this one
     turn: Turn = field(default_factory=Turn)
+    asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
     green: "Future[None]" = field(default_factory=Future)  # set once the tests are known to pass on the branch as it is
 
@@ -76,11 +78,12 @@ class Work:
     def submit(self, task: Task[Any, Any], *args: Any, priority: int = 0) -> Call:
         """Have a phase run as soon as a slot is free. Interrupted if the run was told to end."""
         proc.go_on()
-        if task is tasks.land:  # here, where the user's repository is, and in this thread
-            return Call(task, args, Here(task(self.site, *args, return_state=True)))
-        if self.cluster:
-            return Call(task, args, self._send(self.cluster, task, args, priority))
-        with dask.annotate(resources={"agent": 1}, priority=priority):  # type: ignore[attr-defined]
+        about = [f"repository:{self.hub.place.slug}", f"issue:{args[0].id}", f"phase:{task.name}"]
+        with tags(*about), dask.annotate(resources={"agent": 1}, priority=priority):  # type: ignore[attr-defined]
+            if task is tasks.land:  # here, where the user's repository is, and in this thread
+                return Call(task, args, Here(task(self.site, *args, return_state=True)))
+            if self.cluster:
+                return Call(task, args, self._send(self.cluster, task, args, priority))
             return Call(task, args, task.submit(self.site, *args))
 
     def _send(self, cluster: Cluster, task: Task[Any, Any], args: tuple[Any, ...], priority: int) -> Sent:

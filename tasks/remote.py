@@ -28,6 +28,7 @@ class Errand:
     topic: str  # where its events go; empty if the worker has the run's folder
     results: str = ""  # the Prefect storage block for its result
     fresh: bool = False  # whatever Prefect has cached is not to be used
+    tags: tuple[str, ...] = ()  # of the task run in Prefect
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Done:
 def run(packed: bytes) -> Done:
     """Run a phase on this worker. Its errand is packed, so that only workers need what is in it."""
     import httpx  # noqa: PLC0415
+    from prefect import tags  # noqa: PLC0415
     from prefect.client.orchestration import get_client  # noqa: PLC0415
     from prefect.client.schemas.objects import FlowRun  # noqa: PLC0415
     from prefect.context import FlowRunContext  # noqa: PLC0415
@@ -65,7 +67,7 @@ def run(packed: bytes) -> Done:
             detached=True,
         )
         try:
-            with of_run:
+            with of_run, tags(*errand.tags):
                 state = run_task_sync(task, task_run_id=errand.task_run, parameters=parameters, return_type="state")
             return Done(state.result(_sync=True), state.name == "Cached")  # type: ignore[union-attr, call-overload]
         except httpx.HTTPError as no:  # its kind does not come back from another process

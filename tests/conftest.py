@@ -33,7 +33,7 @@ class Repository:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         self.git("add", "--all")
-        self.git("commit", "--quiet", "-m", subject)
+        self.git("commit", "--quiet", "--allow-empty", "-m", subject)
         return self.git("rev-parse", "HEAD")
 
     @property

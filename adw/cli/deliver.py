@@ -1,6 +1,7 @@
 """`adw run`, `adw resume` and `adw cancel`."""
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -11,14 +12,15 @@ from typing import Any
 
 from rich.console import Console
 
-from adw import clean, graph, guard, proc
+from adw import clean, graph, guard, proc, server
 from adw.agents import find_agent
 from adw.agents.command import missing_program
+from adw.cli import api
 from adw.cli.supervise import new_run, supervise
 from adw.cli.view import print_json
 from adw.config import override
 from adw.errors import Misuse
-from adw.home import writable_home
+from adw.home import Place, writable_home
 from adw.issues import markdown
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub
@@ -27,10 +29,29 @@ from adw.model import Issue
 CANCEL_LIMIT = 20  # seconds for an end in good order
 
 
-def deliver(names: Sequence[str], repo: Path, branch: str, given: dict[str, Any], *, as_json: bool) -> int:
-    """Check all that can be checked before anything is started, then run."""
-    hub = find_hub(repo, branch)
-    return report(prepared(hub, markdown.read_all(names), given), as_json=as_json)
+def asked(names: Sequence[str], repo: Path, branch: str, given: dict[str, Any]) -> Journal:
+    """The folder of a new run for a command line, once all is checked that can be before anything is started."""
+    return prepared(find_hub(repo, branch), markdown.read_all(names), given)
+
+
+def hand_over(journal: Journal, *, as_json: bool) -> int:
+    """Leave a run to what `adw serve` serves; a run that nobody takes leaves nothing behind."""
+    try:
+        with server.in_use() as prefect:
+            os.environ.update(prefect.environment())  # before Prefect is imported: it reads its settings then
+            from deployments import register  # noqa: PLC0415
+            from flows.delivery import Delivery  # noqa: PLC0415
+
+            flow_run, ui = register.hand_over(Place(journal.folder.parent.parent).slug, Delivery.model_validate(journal.order()))
+    except BaseException:
+        shutil.rmtree(journal.folder)
+        raise
+    journal.event("handed over", flow_run=flow_run, ui=ui)
+    if as_json:
+        print_json(outcome(journal))
+    else:
+        sys.stdout.write(f"handed over as run {journal.folder.name}: `adw status --follow` shows it\nin the Prefect UI: {ui}\n")
+    return 0
 
 
 def prepared(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> Journal:
@@ -48,6 +69,7 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
         agent__command=given["agent_command"],
         test__command=given["test_command"],
         tries=given["tries"],
+        approve=given["approve"],
     )
     if not config.test.command.strip():
         msg = "no test command: set test.command in adw.toml (`adw init` writes one), or give --test-command 'python -m pytest -q'"
@@ -75,7 +97,7 @@ def outcome(journal: Journal) -> dict[str, Any]:
     rows = {name: {"title": row.title, "state": row.state, "sha": row.sha, "reason": row.reason, "tries": row.tries} for name, row in progress.rows.items()}
     return {
         "run": journal.folder.name,
-        "state": progress.state or ("running" if clean.lives(journal) else "crashed"),
+        "state": progress.state or ("waiting" if progress.waits else "running" if clean.lives(journal) else "crashed"),
         "folder": str(journal.folder),
         "ui": progress.ui,
         "seconds": round(progress.last - progress.started, 3),
@@ -84,6 +106,13 @@ def outcome(journal: Journal) -> dict[str, Any]:
         "phases_cached": progress.cached,
         "issues": rows,
     }
+
+
+def hear(journal: Journal) -> None:
+    """Note in the journal of a run that was handed over if it ended before it began: skipped, or cancelled in the UI."""
+    progress = journal.progress()
+    if progress.waits and not progress.ended and (ended := api.how_it_ended(progress.flow_run)):
+        journal.event("run ended", state=ended[0].lower(), reason=ended[1])
 
 
 def chosen(run: str, repo: Path) -> tuple[Hub, Journal]:
@@ -118,6 +147,10 @@ def cancel(run: str, repo: Path) -> None:
     """End a run as Ctrl-C does where it was started."""
     _, journal = chosen(run, repo)
     progress = journal.progress()
+    if progress.waits and api.cancel(progress.flow_run):
+        journal.event("run ended", state="interrupted", reason="cancelled before it began")
+        sys.stdout.write(f"cancelled run {journal.folder.name} before it began\n")
+        return
     if not clean.lives(journal):
         msg = f"run {journal.folder.name} is not under way"
         raise Misuse(msg)

@@ -11,7 +11,7 @@ import tomlkit
 from pydantic import BaseModel
 
 from adw import config
-from adw.config import AgentConfig, ChecksConfig, Config, PoolConfig
+from adw.config import AgentConfig, ChecksConfig, Config, PoolConfig, ScheduleConfig
 from adw.errors import Misuse
 from adw.git import Git, locate
 
@@ -77,11 +77,12 @@ def text(found: Found, branch: str) -> str:
     document = tomlkit.document()
     document.add(tomlkit.comment(f":schema ./{config.SCHEMA_FILE}"))
     document.add(tomlkit.comment("How adw works on this repository. A setting behind a # has the default that it shows."))
-    _fill(document, Config, {"branch": branch, "docs": found.docs}, skip={"test", "agent", "pool"})
+    _fill(document, Config, {"branch": branch, "docs": found.docs}, skip={"test", "agent", "pool", "schedule"})
     for name, model, known in (
         ("test", ChecksConfig, {"command": found.test}),
         ("agent", AgentConfig, {"name": "command", "command": ""}),
         ("pool", PoolConfig, {"setup": found.setup, "setup_files": found.setup_files} if found.setup else {}),
+        ("schedule", ScheduleConfig, {}),
     ):
         table = tomlkit.table()
         _fill(table, model, known, skip=set())

@@ -1,6 +1,7 @@
 """`adw status`, `adw show` and `adw clean`: what there is, and what may go."""
 
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,19 +10,50 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from adw import clean as cleaning
-from adw import report, server
-from adw.cli.deliver import chosen, outcome
-from adw.cli.view import STYLES, duration, print_json, summary, table
+from adw import proc, report, server
+from adw.cli.deliver import chosen, hear, outcome
+from adw.cli.view import STYLES, LineView, LiveView, duration, print_json, summary, table
 from adw.errors import Misuse
 from adw.mirror import find_hub, sync
 from adw.model import Issue, Outcome
 from adw.pool import Pool
+from adw.progress import Progress
+
+HEAR_EACH = 2.0  # seconds
 
 
-def status(repo: Path, *, as_json: bool) -> None:
-    """The runs of a repository; the last one in full."""
-    hub, newest = chosen("", repo)
+def follow(run: str, repo: Path) -> int:
+    """The live table of a run, whoever runs it, until it ends; returns adw's exit status for it."""
+    _, journal = chosen(run, repo)
+    console, progress, position, said, heard = Console(), Progress(), 0, "", 0.0
+    view = LiveView(console) if console.is_terminal else LineView(console)
+    with view.shown():
+        while not progress.ended and (progress.waits or not progress.pid or proc.alive(progress.pid, progress.birth)):
+            events, position = journal.events(position)
+            for event in events:
+                progress.add(event)
+                view.event(progress, event)
+            if said != progress.waits:
+                said = progress.waits
+                view.say(said or "begun")
+            view.tick(progress)
+            time.sleep(0.1)
+            if progress.waits and time.monotonic() - heard > HEAR_EACH:
+                heard = time.monotonic()
+                hear(journal)
+        for event in journal.events(position)[0]:
+            progress.add(event)
+            view.event(progress, event)
+    summary(console, progress, max(0.1, progress.last - progress.started))
+    return 0 if progress.rows and all(row.state in {"landed", "already landed"} for row in progress.rows.values()) else 1
+
+
+def status(run: str, repo: Path, *, as_json: bool) -> None:
+    """The runs of a repository; the last one, or the one that is named, in full."""
+    hub, newest = chosen(run, repo)
     runs = cleaning.journals(hub.place)
+    for journal in runs:
+        hear(journal)
     if as_json:
         print_json([outcome(journal) for journal in runs])
         return
@@ -58,18 +90,22 @@ def show(name: str, repo: Path, *, as_json: bool) -> None:
             print_json({"run": journal.folder.name, **asdict(ended), "results": report.newest_results(hub.mirror, issue.key)})
         else:
             console = Console()
+            logs = [(log, "") for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]
             console.print(f"[{STYLES.get(ended.state, 'dim')}]{ended.state}[/] in run {journal.folder.name}", highlight=False)
-            console.print(Markdown(report.issue_report(hub, issue, ended, journal.folder)))
+            console.print(Markdown(report.issue_report(hub, issue, ended, [*logs, *report.logs_elsewhere(journal, issue)])))
         return
     msg = f"no run of {repo.absolute()} knows an issue {name!r}: `adw status` shows those of the last one"
     raise Misuse(msg)
 
 
-def clean(repo: Path, days: float, *, stop_server: bool) -> None:
-    """Prune the repository's place on this host, and stop the server if that is asked for."""
+def clean(repo: Path, days: float) -> None:
+    """Prune the repository's place on this host."""
     hub = find_hub(repo)
     sync(hub)
     config = hub.config()
     sys.stdout.write(f"{cleaning.prune(hub, Pool(hub, config.pool), days)}\n")
-    if stop_server:
-        sys.stdout.write("stopped adw's Prefect server\n" if server.stop() else "adw's Prefect server was not running\n")
+
+
+def stop_server() -> None:
+    """Stop adw's own Prefect server, whose it is and wherever it is asked for."""
+    sys.stdout.write("stopped adw's Prefect server\n" if server.stop() else "adw's Prefect server was not running\n")

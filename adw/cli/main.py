@@ -34,15 +34,18 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     tries: Annotated[int | None, typer.Option(min=1, max=20, help="How often an issue is built before it is refused.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="A Dask scheduler, tcp://HOST:PORT, whose workers do the work.")] = None,
     *,
+    approve: Annotated[bool | None, typer.Option("--approve", help="Ask in the Prefect UI before a change lands.")] = None,
     allow_red_base: Annotated[bool, typer.Option("--allow-red-base", help="Go on even if the tests fail on the branch as it is.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Hand the run to what `adw serve` serves, and return.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Deliver issues: plan, build, test, review, document and land them."""
-    from adw.cli.deliver import deliver  # noqa: PLC0415
+    from adw.cli.deliver import asked, hand_over, report  # noqa: PLC0415
 
-    given = {"agents": agents, "agent": agent, "agent_command": agent_command, "test_command": test_command, "tries": tries, "allow_red_base": allow_red_base}
-    given["scheduler"] = scheduler
-    raise typer.Exit(deliver(issues, repo, branch, given, as_json=as_json))
+    given = {"agents": agents, "agent": agent, "agent_command": agent_command, "test_command": test_command, "tries": tries, "approve": approve}
+    given |= {"allow_red_base": allow_red_base, "scheduler": scheduler}
+    journal = asked(issues, repo, branch, given)
+    raise typer.Exit((hand_over if detach else report)(journal, as_json=as_json))
 
 
 @app.command()
@@ -54,11 +57,20 @@ def resume(run: Annotated[str, typer.Argument(help="The run; by default the last
 
 
 @app.command()
-def status(repo: Repo = HERE, *, as_json: AsJson = False) -> None:
+def status(
+    run: Annotated[str, typer.Argument(help="The run to show in full; by default the last one.")] = "",
+    repo: Repo = HERE,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show the live table until the run ends; Ctrl-C ends only the showing.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show the runs of a repository, the last one in full."""
+    from adw.cli.look import follow as show_live  # noqa: PLC0415
     from adw.cli.look import status as show_status  # noqa: PLC0415
 
-    show_status(repo, as_json=as_json)
+    if follow:
+        raise typer.Exit(show_live(run, repo))
+    show_status(run, repo, as_json=as_json)
 
 
 @app.command()
@@ -82,12 +94,39 @@ def clean(
     repo: Repo = HERE,
     days: Annotated[float, typer.Option(min=0, help="Runs that are older than so many days go.")] = 30,
     *,
-    server: Annotated[bool, typer.Option("--server", help="Also stop adw's own Prefect server.")] = False,
+    server: Annotated[bool, typer.Option("--server", help="First stop adw's own Prefect server.")] = False,
 ) -> None:
     """Remove idle slots, old runs, and adw's refs of issues that landed."""
     from adw.cli.look import clean as clear  # noqa: PLC0415
+    from adw.cli.look import stop_server  # noqa: PLC0415
 
-    clear(repo, days, stop_server=server)
+    if server:
+        stop_server()
+    clear(repo, days)
+
+
+@app.command()
+def deploy(
+    repo: Repo = HERE,
+    branch: Branch = "",
+    *,
+    remove: Annotated[bool, typer.Option("--remove", help="Take everything of the repository away from Prefect.")] = False,
+) -> None:
+    """Register a repository with Prefect: for schedules, and for runs from its UI."""
+    from adw.cli.deploy import deploy as register  # noqa: PLC0415
+
+    register(repo, branch, remove=remove)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on; others than loopback need a password.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; by default a free one from 4210 on.")] = 0,
+) -> None:
+    """Serve what is registered: Prefect server, worker and schedules, until Ctrl-C."""
+    from adw.cli.serve import serve as run_all  # noqa: PLC0415
+
+    raise typer.Exit(run_all(host, port))
 
 
 @app.command()

@@ -13,19 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from prefect import tags
 from prefect.client.schemas.objects import State
 from prefect.exceptions import PrefectException
 
 from adw import proc
 from adw.cli.supervise import INTERRUPTED, TRY_AGAIN
 from adw.errors import AdwError, Misuse
+from adw.home import Place
 from adw.journal import Journal
-from adw.mirror import find_hub
 from adw.model import Outcome
-from adw.pool import Pool
-from deployments.register import register
-from flows.deliver import Delivery, configured, deliver
-from flows.maintain import reconcile
+from flows.deliver import deliver
+from flows.delivery import Delivery
 
 END_LIMIT = 20  # seconds for an end in good order
 INFRASTRUCTURE = (httpx.HTTPError, PrefectException, ConnectionError, TimeoutError)
@@ -56,17 +55,12 @@ def main(folder: Path) -> int:
 
 def _deliver(journal: Journal) -> tuple[int, str, str]:
     delivery = Delivery.model_validate(journal.order())
-    hub = find_hub(Path(delivery.repository), delivery.branch)
-    config = hub.config()
-    for line in register(hub, config, delivery.agents or 0):
-        journal.event("note", text=line)
-    said = reconcile(Pool(hub, configured(hub, delivery).pool))
-    # Only now: till then the journal tells of the process before this one, if there was one, which is to be mended, too.
-    journal.event("process started", pid=os.getpid(), birth=proc.born(os.getpid()))
-    if said:
-        journal.event("note", text=said)
-    ended: State[Any] = deliver(delivery, return_state=True)
-    return _judge(ended.result(raise_on_failure=True))
+    with tags(f"repository:{Place(journal.folder.parent.parent).slug}"):
+        ended: State[Any] = deliver(delivery, return_state=True)
+    result = ended.result(raise_on_failure=False)
+    if isinstance(result, BaseException):
+        raise result
+    return _judge(result)
 
 
 def _judge(outcomes: list[Outcome]) -> tuple[int, str, str]:

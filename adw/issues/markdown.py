@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from adw.errors import Misuse
 from adw.model import Issue, one_line
 
 KNOWN = {"id", "title", "depends_on", "priority"}
+PASTED = "pasted"  # the id of a text that names none
 LARGEST = 200_000  # characters: what a prompt bears
 FRONT = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
@@ -33,6 +35,33 @@ def read_all(names: Sequence[str]) -> list[Issue]:
         else:
             found.append(read(path))
     return found
+
+
+def read_matching(patterns: Sequence[str], root: Path) -> list[Issue]:
+    """The issues of files, folders and glob patterns in a repository, each once; a folder or pattern may well hold none now.
+
+    Misuse if a file or folder that is named is not there.
+    """
+    return [read(file) for file in dict.fromkeys(file for pattern in patterns for file in matching(pattern, root))]
+
+
+def matching(pattern: str, root: Path) -> list[Path]:
+    """The files that a name, a folder's name or a pattern means in a repository, as far as they are there; a name is taken at its word."""
+    path = root / pattern
+    if path.is_dir():
+        return sorted(path.glob("*.md"))
+    if not any(character in pattern for character in "*?["):
+        return [path]
+    return sorted(file for file in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if file.is_file())
+
+
+def parse_pasted(text: str) -> Issue:
+    """The issue of a text without a file: its id is by default made from its title and its text."""
+    issue = parse(text, PASTED, "the issue's text")
+    if issue.id != PASTED:
+        return issue
+    readable = re.sub(r"[^a-z0-9]+", "-", issue.title.lower()).strip("-")[:40]
+    return replace(issue, id=f"{readable or 'issue'}-{issue.digest[:6]}")
 
 
 def read(path: Path) -> Issue:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -176,3 +177,87 @@ def adw(server_home: Path, tmp_path: Path) -> Iterator[Adw]:
             process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+def slug(adw: Adw) -> str:
+    """The repository's name in Prefect."""
+    return adw.place.name.lower().replace("_", "-")
+
+
+def read(home: Path, path: str) -> Any:
+    """What the session's Prefect server says; None if it knows no such thing."""
+    try:
+        with urllib.request.urlopen(f"{api(home)}/{path}") as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as no:
+        if no.code == 404:
+            return None
+        raise
+
+
+def set_state(home: Path, flow_run: str, kind: str) -> None:
+    """What the UI's button does."""
+    ask(home, f"flow_runs/{flow_run}/set_state", state={"type": kind, "name": kind.capitalize()})
+
+
+@dataclass
+class Serving:
+    """An `adw serve` that runs."""
+
+    home: Path
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    @property
+    def ui(self) -> str:
+        return api(self.home).removesuffix("/api")
+
+    def said(self, part: str) -> str:
+        """What was last said of a part."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith(f"{part} ")]
+        return lines[-1].removeprefix(part).strip() if lines else ""
+
+    def worker(self) -> psutil.Process:
+        """Its worker's process."""
+        return until(lambda: next((p for p in psutil.Process(self.process.pid).children() if "deployments.working" in p.cmdline()), None))
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(LIMIT)
+
+
+def serve(home: Path, log: Path, *args: str, **env: str) -> Serving:
+    """Start `adw serve`, and wait until it is ready."""
+    with log.open("wb") as out:
+        command = [sys.executable, "-m", "adw", "serve", *args]
+        given = {**os.environ, "ADW_HOME": str(home), "ADW_SERVER_IDLE_MINUTES": "5", "PYTHONUNBUFFERED": "1", **env}
+        serving = Serving(home, subprocess.Popen(command, env=given, stdin=subprocess.DEVNULL, stdout=out, stderr=out), log)
+    until(lambda: serving.said("worker") == "waits for runs" or serving.process.poll() is not None)
+    assert serving.process.poll() is None, log.read_text()
+    return serving
+
+
+@pytest.fixture(scope="module")
+def serving(server_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """An `adw serve` for the tests of a file."""
+    made = serve(server_home, tmp_path_factory.mktemp("serving") / "serve.log")
+    yield made
+    if made.process.poll() is None:
+        assert made.stop() == 0, made.log.read_text()
+
+
+@pytest.fixture
+def deployed(adw: Adw) -> Iterator[Adw]:
+    """A repository that is registered, with an agent that writes a file."""
+    configure(adw)
+    done = adw.call("deploy")
+    assert done.returncode == 0, done.stdout
+    yield adw
+    adw.call("deploy", "--remove")
+
+
+def configure(adw: Adw, agent: str = "", more: str = "", top: str = "") -> None:
+    """Commit an adw.toml."""
+    script = adw.agent(agent or WRITES)
+    text = f'{top}[test]\ncommand = "test -f code.txt"\n[agent]\ncommand = "sh {script}"\n{more}'
+    adw.repository.commit("configure", **{"adw.toml": text})

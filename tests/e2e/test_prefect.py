@@ -2,6 +2,7 @@ import contextlib
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -80,16 +81,21 @@ def test_reports_are_artifacts_and_files(adw: Adw) -> None:
     assert adw.call(*adw.run_args()).returncode == 0
     run = next(e["flow_run"] for e in adw.events() if e["event"] == "flow started")
     artifacts = {a["key"]: a for a in ask(adw.home, "artifacts/filter", artifacts={"flow_run_id": {"any_": [run]}})}
-    kinds = sorted(a["type"] for a in artifacts.values())
-    assert kinds == ["markdown", "markdown", "table"]
+    kinds = Counter(a["type"] for a in artifacts.values())
+    assert kinds == {"progress": 1, "table": 1, "markdown": 2 + 5}  # the run, the issue, and the log of each phase with one
+    progress = next(a for a in artifacts.values() if a["type"] == "progress")
+    assert (progress["data"], progress["description"]) == (100.0, "1 of 1 issues ended")
     report = (adw.runs[-1] / "report.md").read_text()
     assert "1 landed" in report
+    assert f"/artifacts/artifact/{next(a['id'] for a in artifacts.values() if a['description'] == 'Add a')}" in report
     of_issue = next((adw.runs[-1] / "reports").iterdir()).read_text()
     assert "diff --git a/a.txt b/a.txt" in of_issue
     assert "build of a" in next(adw.runs[-1].rglob("*-build.log")).read_text()
     flow_runs = ask(adw.home, "flow_runs/filter", flow_runs={"id": {"any_": [run]}})
     assert [r["name"] for r in flow_runs] == [f"{adw.repository.path.name}: 1 issue {adw.runs[-1].name}"]
     names = {r["name"] for r in ask(adw.home, "task_runs/filter", flow_runs={"id": {"any_": [run]}})}
+    task_tags = {tag for r in ask(adw.home, "task_runs/filter", flow_runs={"id": {"any_": [run]}}) for tag in r["tags"]}
+    assert {"issue:a", "phase:build", f"repository:{adw.place.name.lower().replace('_', '-')}"} <= task_tags
     assert {"plan: Add a", "build: Add a (try 1)", "test: Add a (try 1)", "review: Add a (try 1)", "document: Add a (try 1)", "land: Add a (try 1)"} <= names
 
 
@@ -104,7 +110,10 @@ def test_reconcile_ends_a_run_that_was_killed_and_frees_what_it_held(adw: Adw) -
         flow.kill()
     process.communicate()
     run = next(e["flow_run"] for e in adw.events() if e["event"] == "flow started")
-    python(adw, f"from flows.maintain import reconcile_repository as r; print(r({str(adw.repository.path)!r}))")
+    python(
+        adw,
+        f"from pathlib import Path; from adw.mirror import find_hub; from flows.maintain import pool_of, reconcile; reconcile(pool_of(find_hub(Path({str(adw.repository.path)!r}))))",
+    )
     states = [r["state"]["type"] for r in ask(adw.home, "flow_runs/filter", flow_runs={"id": {"any_": [run]}})]
     states += [r["state"]["type"] for r in ask(adw.home, "task_runs/filter", flow_runs={"id": {"any_": [run]}})]
     assert not {"RUNNING", "PENDING", "SCHEDULED"} & set(states)

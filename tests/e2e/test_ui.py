@@ -1,0 +1,123 @@
+"""The Prefect UI in a real browser: Debian's Chromium, driven by Playwright. `make screenshots` keeps what it sees."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.conftest import make_repository
+from tests.e2e.conftest import Adw, Serving, configure, slug, until
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+expect.set_options(timeout=60_000)
+PICTURES = os.environ.get("ADW_PICTURES", "")
+AGENT = """
+case $ADW_PHASE in
+plan) echo "Write hello.txt, and say so in the log.";;
+build) echo hello > hello.txt; echo "wrote hello.txt";;
+*) echo "$ADW_PHASE: all is well";;
+esac
+"""
+
+pytestmark = pytest.mark.skipif(shutil.which(CHROMIUM) is None and not os.environ.get("CI"), reason="there is no Chromium: on Debian, apt install chromium")
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+@pytest.fixture
+def shelf(adw: Adw, tmp_path: Path) -> Iterator[Adw]:
+    """A repository with a name to be looked at, registered."""
+    adw.repository = make_repository(tmp_path / "shelf")
+    configure(adw, AGENT, "[pool]\nsize = 4\n")
+    assert adw.call("deploy").returncode == 0
+    yield adw
+    adw.call("deploy", "--remove")
+
+
+def picture(page: Page, name: str) -> None:
+    if PICTURES:
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=Path(PICTURES) / f"{name}.png")
+
+
+def choose(page: Page, number: int, downs: int) -> None:
+    """Choose in the form's nth select, with the keyboard."""
+    page.locator(".p-select-button__control").nth(number).click()
+    for _ in range(downs):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+
+
+def test_a_person_edits_the_pool_starts_a_run_by_the_form_watches_it_and_reads_its_report(shelf: Adw, serving: Serving, page: Page) -> None:
+    name = slug(shelf)
+    page.goto(f"{serving.ui}/blocks")
+    pool = page.get_by_role("row").filter(has_text="adw worktree pool").filter(has_text=name)
+    expect(pool.get_by_role("img")).to_have_js_property("complete", value=True)
+    assert pool.get_by_role("img").evaluate("image => image.naturalWidth") > 0  # its logo is there
+    pool.get_by_text(name).click()
+    expect(page.get_by_text("WorktreePool.load")).to_be_visible()
+    page.locator("button.p-button--outline").first.click()
+    page.get_by_text("Edit", exact=True).click()
+    expect(page.get_by_text("How many slots there are")).to_be_visible()
+    page.locator("input[type=number]").first.fill("3")
+    picture(page, "block")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("WorktreePool.load")).to_be_visible()
+
+    page.goto(f"{serving.ui}/deployments")
+    expect(page.get_by_role("link", name=name)).to_be_visible()
+    page.get_by_text("Deliver an issue").click()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_text("Custom run").click()
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("'repository' is a required property")).to_be_visible()
+    choose(page, 0, 1)
+    page.locator("textarea").first.fill("# Say hello\n\nA file hello.txt that says hello.")
+    picture(page, "form")
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_role("button", name="View run").last.click()  # the toast on top
+
+    expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
+    expect(page.get_by_text("shelf: Say hello").first).to_be_visible()
+    page.reload()
+    picture(page, "run")
+    page.get_by_text("Artifacts", exact=True).click()
+    picture(page, "artifacts")
+    page.goto(f"{serving.ui}/artifacts")
+    page.get_by_text(f"{name}-say-hello", exact=False).first.click()
+    expect(page.get_by_text("diff --git a/hello.txt b/hello.txt").first).to_be_visible()
+    picture(page, "report")
+    page.get_by_role("link", name="1-build").first.click()
+    expect(page.get_by_text("wrote hello.txt").first).to_be_visible()
+    assert (shelf.repository.path / "hello.txt").read_text() == "hello\n"
+    assert next(e["slots"] for e in shelf.events() if e["event"] == "flow started") == 3
+
+
+def test_a_person_approves_a_change_with_the_form_that_a_paused_run_shows(shelf: Adw, serving: Serving, page: Page) -> None:
+    assert serving.process.poll() is None
+    shelf.issue("a")
+    handed = shelf.call("run", str(shelf.issues), "--approve", "--detach")
+    assert handed.returncode == 0, handed.stdout
+    page.goto(handed.stdout.split("in the Prefect UI: ")[1].strip())
+    expect(page.get_by_text("Paused").first).to_be_visible()
+    picture(page, "paused")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("May this land? Add a")).to_be_visible()
+    expect(page.get_by_text("diff --git a/hello.txt b/hello.txt").first).to_be_visible()
+    picture(page, "approval")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
+    until(lambda: [e for e in shelf.events() if e["event"] == "run ended"])
+    shelf.assert_whole("a")
