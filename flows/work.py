@@ -18,13 +18,14 @@ from adw import proc, results
 from adw.errors import AgentFailed, Conflict
 from adw.journal import Journal
 from adw.mirror import Hub
-from adw.model import Attempt, Candidate, Change, Outcome
+from adw.model import Attempt, Candidate, Change, Outcome, Plan, Verdict
 from adw.phases import Site
 from flows.cluster import QUIET, Cluster, Sent
 from flows.turn import Turn
 from tasks import phases as tasks
 
 SPARE_THREADS = 4  # for what needs no slot
+KINDS: dict[str, Any] = {"plan": Plan, "build": Change, "test": Verdict, "review": Verdict, "document": Change}
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,22 @@ class Call:
 
     def ended(self) -> tuple[Any, bool]:
         """Its result, and whether Prefect had it cached."""
+        if isinstance(self.future, Known):
+            return self.future.value, True
         if isinstance(self.future, Sent):
             done = self.future.result()
             return done.value, done.cached
         return self.future.result(), self.future.state.name == "Cached"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What git knows already: it need not travel."""
+
+    value: Any
+
+    def wait(self) -> None:
+        """It is over."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +99,12 @@ class Work:
                 return Call(task, args, self._send(self.cluster, task, args, priority))
             return Call(task, args, task.submit(self.site, *args))
 
-    def _send(self, cluster: Cluster, task: Task[Any, Any], args: tuple[Any, ...], priority: int) -> Sent:
-        """Have a phase run on another worker, which finds in the hub what it needs."""
+    def _send(self, cluster: Cluster, task: Task[Any, Any], args: tuple[Any, ...], priority: int) -> Sent | Known:
+        """Have a phase run on another worker, which finds in the hub what it needs; unless it was run before."""
         issue, *rest = args
+        known = results.find(self.hub, task.name, self.key(Call(task, args, None)), KINDS[task.name])
+        if known is not None and not task.refresh_cache:
+            return Known(known)
         for candidate in (arg for arg in rest if isinstance(arg, Candidate) and arg.sha != arg.onto):
             self.hub.hold(issue.key, candidate.sha)
         return cluster.send(task, args, priority)
