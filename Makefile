@@ -62,8 +62,9 @@ picture: setup  ## record the demo's terminal into docs/demo.svg
 	@dir=$$(mktemp -d) && $(BIN)/adw demo "$$dir/adw-demo" --svg docs/demo.svg && rm -rf "$$dir"
 
 .PHONY: bench-small
-bench-small: setup  ## measure adw's overheads, as ratios of one run
-	@$(BIN)/python benchmarks/small.py
+bench-small: setup  ## measure adw's overheads, and what a cluster of one, two and three workers gives
+	@$(BIN)/python -m benchmarks.small
+	@$(BIN)/python -m benchmarks.cluster
 
 .PHONY: clean
 clean:  ## remove what setup made

@@ -7,7 +7,7 @@ import tomllib
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from adw.errors import Misuse
@@ -73,6 +73,27 @@ class PoolConfig(Section):
     slot_gb: float = Field(10.0, gt=0, description="How large one slot may get while an agent or a test works in it, in GB.")
 
 
+def _url(text: str) -> str:
+    if text and "://" not in text:
+        msg = "it must be a URL such as ssh://user@host/path/of/repository"
+        raise ValueError(msg)
+    return text
+
+
+class ClusterConfig(Section):
+    """A Dask cluster to run phases on; without one they run on this host."""
+
+    address: str = Field("", description="The address of a scheduler that runs, whose workers `adw worker` starts.", examples=["tcp://10.0.0.1:8786"])
+    cluster_class: str = Field("", description="Instead of an address: a class of cluster that is made for each run.", examples=["dask.distributed.SSHCluster"])
+    cluster_kwargs: dict[str, Any] = Field({}, description="The arguments of `cluster_class`; its workers must offer the resource `agent`.")
+    hub: Annotated[str, AfterValidator(_url)] = Field(
+        "", description="The URL at which workers on other hosts fetch from and push to this repository.", examples=["ssh://git@10.0.0.1/srv/project.git"]
+    )
+    results: str = Field(
+        "", description="The Prefect storage block for results that all hosts reach; without one each keeps its own.", examples=["s3-bucket/adw"]
+    )
+
+
 class ScheduleConfig(Section):
     """What `adw serve` delivers by itself, and when; `adw deploy` registers it."""
 
@@ -98,6 +119,7 @@ class Config(Section):
     test: ChecksConfig = ChecksConfig()
     agent: AgentConfig = AgentConfig()
     pool: PoolConfig = PoolConfig()
+    cluster: ClusterConfig = ClusterConfig()
     schedule: ScheduleConfig = ScheduleConfig()
 
 

@@ -5,6 +5,7 @@
     ├── Transient       the same call may work later: tasks retry on this and nothing else
     │   ├── AgentCrashed    killed by a signal: says nothing about the work
     │   ├── SetupFailed     the setup command of a slot failed
+    │   ├── HubAway         the hub is on another host, and does not answer
     │   └── GitBusy         a lock was held
     │       └── GitKilled       git itself was killed, and may have left its locks
     ├── AgentFailed     the agent answered no, or left nothing: counts as a try
@@ -41,6 +42,10 @@ class GitBusy(Transient):
 
 class GitKilled(GitBusy):
     """Git was killed while it worked: it may have left locks behind."""
+
+
+class HubAway(Transient):
+    """The hub is on another host, and git cannot reach it now."""
 
 
 class SetupFailed(Transient):

@@ -15,8 +15,8 @@ from typing import Any
 import git as gitpython
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from adw.errors import Conflict, GitBusy, GitFailed, GitKilled, Misuse
-from adw.model import Change
+from adw.errors import Conflict, GitBusy, GitFailed, GitKilled, HubAway, Misuse
+from adw.model import Change, one_line
 from adw.proc import PIPE
 
 SAFE = (
@@ -33,6 +33,10 @@ SAFE = (
     "i18n.commitEncoding=UTF-8",
 )
 TRAILER = "Adw-Issue"
+# Over the network git must never ask anybody: a worker has no terminal.
+UNATTENDED = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=10")}
+AWAY = re.compile(r"Could not read from remote|unable to connect|Connection (refused|reset|timed out)|[Cc]ould not resolve|early EOF|hung up|disconnect")
+FETCH = ("fetch", "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head", "--no-auto-maintenance")
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 for _name in [
@@ -119,7 +123,40 @@ class Git:
 
     def fetch(self, source: Path, *refspecs: str) -> None:
         """Bring refs and what they hold from another local repository."""
-        self.run("fetch", "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head", "--no-auto-maintenance", str(source), *refspecs)
+        self.run(*FETCH, str(source), *refspecs)
+
+    def fetch_from(self, url: str, *refspecs: str) -> None:
+        """Bring refs and what they hold from another host; HubAway if it does not answer."""
+        self._far(url, *FETCH, url, *refspecs)
+
+    def push_new(self, url: str, *refs: str) -> bool:
+        """Give refs, as they are here, to another host that has none of them; False, and nothing given, if it has one already."""
+        leases = [f"--force-with-lease={ref}:" for ref in refs]
+        try:
+            self._far(url, "push", "--quiet", "--atomic", *leases, url, *(f"{ref}:{ref}" for ref in refs))
+        except GitFailed as no:
+            if "stale info" in str(no) or "[rejected]" in str(no) or "[remote rejected]" in str(no):
+                return False
+            raise
+        return True
+
+    def may_push(self, url: str, commit: str, ref: str) -> None:
+        """GitFailed if another host would let nobody push; nothing is given to it."""
+        self._far(url, "push", "--quiet", "--dry-run", url, f"{commit}:{ref}")
+
+    def listed_at(self, url: str, pattern: str) -> dict[str, str]:
+        """The refs of another host that match a pattern, with what they point at."""
+        lines = self._far(url, "ls-remote", "--quiet", url, pattern).splitlines()
+        return {ref: sha for sha, ref in (line.split("\t", 1) for line in lines)}
+
+    def _far(self, url: str, *args: str) -> str:
+        try:
+            return self.run(*args, env=UNATTENDED)
+        except GitFailed as no:
+            if AWAY.search(str(no)):
+                msg = f"git cannot reach {url}: {one_line(str(no).partition('): ')[2] or str(no))}"
+                raise HubAway(msg) from no
+            raise
 
     def commit(self, tree: str, parents: Sequence[str], message: str, identity: Mapping[str, str]) -> str:
         """Make a commit; the same arguments give the same SHA."""
@@ -279,7 +316,12 @@ class Prepared:
 def author(hub: Git) -> dict[str, str]:
     """Who commits: the user of the hub, or adw where git knows none. Without dates: git takes the time of the commit."""
     name, mail = (hub.call("config", "--get", key)[1].strip() for key in ("user.name", "user.email"))
-    return {f"GIT_{role}_{k}": v for role in ("AUTHOR", "COMMITTER") for k, v in (("NAME", name or "adw"), ("EMAIL", mail or "adw@localhost"))}
+    return signed(name or "adw", mail or "adw@localhost")
+
+
+def signed(name: str, mail: str) -> dict[str, str]:
+    """The environment in which git commits by that name."""
+    return {f"GIT_{role}_{k}": v for role in ("AUTHOR", "COMMITTER") for k, v in (("NAME", name), ("EMAIL", mail))}
 
 
 def change_of(git: Git, sha: str) -> Change:

@@ -12,8 +12,9 @@ The live table, `adw status` and `adw show` are read from it, in any process, al
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ import structlog
 
 from adw.model import Order
 from adw.progress import Progress
+
+# Where events of this task go if the run is another host's: set by whoever runs tasks for it.
+sink: ContextVar[Callable[[dict[str, Any]], None] | None] = ContextVar("sink", default=None)
 
 
 class Mark:
@@ -68,12 +72,20 @@ class Journal:
 
     def event(self, event: str, **fields: Any) -> None:
         """Add an event. A line is written at once and whole, so that many threads and processes may do so."""
+        if send := sink.get():
+            send({**fields, "event": event, "timestamp": time.time()})
+            return
         with self.file.open("a", encoding="utf-8") as file:
             structlog.wrap_logger(
                 structlog.WriteLogger(file),
                 processors=[structlog.processors.TimeStamper(fmt=None), structlog.processors.JSONRenderer(ensure_ascii=False)],
                 wrapper_class=structlog.BoundLogger,
             ).msg(event, **fields)
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Add an event that another host sent."""
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(event, ensure_ascii=False) + "\n")
 
     def phase(self, order: Order, state: str, **fields: Any) -> None:
         """A phase of an issue is now `running`, `done`, `cached`, `no` or `failed`."""

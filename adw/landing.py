@@ -26,8 +26,7 @@ def land(hub: Hub, issue: Issue, candidate: Candidate) -> bool:
     with lock.held(hub.place.locks / "landing"):
         note = hub.place.root / "landing.json"
         clear_up(hub, note)
-        hub.mirror.point(f"refs/adw/{issue.key}/candidate", candidate.sha)
-        hub.publish(issue.key)
+        hub.hold(issue.key, candidate.sha)
         with declared(hub, candidate, note):
             landed = _swap(hub, issue, candidate)
     if landed:

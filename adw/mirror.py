@@ -1,17 +1,47 @@
 """A repository of the user's (the hub) and adw's own bare clone of it (the mirror), which all work is done in."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from adw import lock
 from adw.config import FILE, Config, parse
 from adw.errors import GitFailed, Misuse
-from adw.git import Git, locate
+from adw.git import Git, author, locate
 from adw.home import Place
 from adw.model import one_line
 
 CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogAllRefUpdates = false\n[gc]\n\tauto = 0\n"
+
+
+class Source(Protocol):
+    """What phases need of a hub, on this host (`Hub`) or on another one (`adw.remote.Remote`)."""
+
+    @property
+    def place(self) -> Place:
+        """The folders of the repository on this host."""
+
+    @property
+    def mirror(self) -> Git:
+        """Adw's own bare clone on this host."""
+
+    @property
+    def checkout(self) -> Path | None:
+        """The user's work tree, where it is on this host."""
+
+    def author(self) -> Mapping[str, str]:
+        """Who commits, as the environment of git."""
+
+    def bring(self, commit: str, issue_key: str) -> None:
+        """See to it that the mirror has a commit that was made for an issue."""
+
+    def found(self, pattern: str) -> dict[str, str]:
+        """The refs of adw that match a pattern, with what they point at, which the mirror then has."""
+
+    def publish(self, ref: str) -> bool:
+        """Copy a ref of the mirror to the hub, where it outlives this host's folder; False if another host was first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +83,31 @@ class Hub:
         """What `adw.toml` says, or the defaults."""
         return parse(self.config_text(), FILE)
 
-    def publish(self, issue_key: str) -> None:
-        """Copy what the mirror knows of an issue to the hub, where it outlives this host's folder."""
-        self.git.fetch(self.mirror.directory, f"+refs/adw/{issue_key}/*:refs/adw/{issue_key}/*")
+    def author(self) -> Mapping[str, str]:
+        """The user of the repository."""
+        return author(self.git)
+
+    def bring(self, commit: str, issue_key: str) -> None:
+        """Nothing: what is made on this host is made in the mirror."""
+
+    def found(self, pattern: str) -> dict[str, str]:
+        """What the mirror says: it knows all that was made here, and at the start of a run all that the hub knows."""
+        return self.mirror.refs(pattern)
+
+    def publish(self, ref: str) -> bool:
+        """Copy a ref of the mirror to the hub."""
+        self.git.fetch(self.mirror.directory, f"+{ref}:{ref}")
+        return True
+
+    def hold(self, issue_key: str, candidate: str) -> None:
+        """Keep what an issue is about to land as, in mirror and hub: there other hosts find it, to test it."""
+        ref = f"refs/adw/{issue_key}/candidate"
+        self.mirror.point(ref, candidate)
+        self.publish(ref)
+
+    def take_up(self, issue_key: str) -> None:
+        """Bring what other hosts made for an issue into the mirror."""
+        self.mirror.fetch(self.git.directory, f"+refs/adw/{issue_key}/*:refs/adw/{issue_key}/*")
 
 
 def _config_text(git: Git, checkout: Path | None, revision: str) -> str:
@@ -95,8 +147,14 @@ def find_hub(path: Path, branch: str = "") -> Hub:
 
 def sync(hub: Hub) -> None:
     """Make the mirror if there is none, and bring it up to date with the branch and adw's refs of the hub."""
-    with lock.held(hub.place.locks / "mirror"):
-        directory = hub.place.mirror
+    make(hub.place)
+    hub.mirror.fetch(hub.git.directory, f"+{hub.ref}:refs/hub/{hub.branch}", "+refs/adw/*:refs/adw/*")
+
+
+def make(place: Place) -> None:
+    """Make the mirror of a place if there is none, and free it of the locks of git commands that were killed."""
+    with lock.held(place.locks / "mirror"):
+        directory = place.mirror
         if not (directory / "HEAD").exists():
             for folder in ("objects", "refs", "info"):
                 (directory / folder).mkdir(parents=True, exist_ok=True)
@@ -104,7 +162,6 @@ def sync(hub: Hub) -> None:
             (directory / "HEAD").write_text("ref: refs/heads/none\n")  # last: what makes it a repository
         for stale in [*directory.glob("*.lock"), *(directory / "refs").rglob("*.lock")]:
             _drop_if_old(stale)
-    hub.mirror.fetch(hub.git.directory, f"+{hub.ref}:refs/hub/{hub.branch}", "+refs/adw/*:refs/adw/*")
 
 
 def _drop_if_old(lockfile: Path) -> None:

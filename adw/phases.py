@@ -6,21 +6,22 @@ Each phase comes with its key, from all that decides the result and nothing else
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from adw import prompts
 from adw.agents import find_agent
 from adw.agents.base import Agent
-from adw.config import Config
+from adw.config import ClusterConfig, Config
 from adw.errors import AgentCrashed, AgentCut, AgentFailed, GitFailed, Misuse
-from adw.git import TRAILER, author, change_of
+from adw.git import TRAILER, change_of
 from adw.journal import Journal
-from adw.mirror import Hub, find_hub
+from adw.mirror import Source, find_hub
 from adw.model import Attempt, Candidate, Change, Issue, Order, Plan, Verdict, digest, one_line
 from adw.pool import Pool
 from adw.proc import kept
+from adw.remote import Remote, far
 from adw.slot import Lease
 
 VERSION = "1"  # a new one makes every recorded result stale
@@ -33,17 +34,27 @@ class Site:
     """Where a run works: small, and good on any worker that reaches the hub. Secrets are in it by name only."""
 
     run: str
-    repository: str
+    repository: str  # a path; for workers on other hosts a URL
     branch: str
     config: Config
+    author: tuple[str, str] = ("", "")  # name and address of who commits, where the repository is a URL
 
-    def hub(self) -> Hub:
+    def hub(self) -> Source:
         """The repository."""
-        return _hub(self.repository, self.branch)
+        return _hub(self.repository, self.branch, self.author)
 
     def pool(self) -> Pool:
         """Its slots on this host."""
         return Pool(self.hub(), self.config.pool)
+
+    def sized(self, slots: int) -> "Site":
+        """The same with another number of slots: each host lends what it can bear."""
+        return replace(self, config=self.config.model_copy(update={"pool": self.config.pool.model_copy(update={"size": slots})}))
+
+    def elsewhere(self, url: str, author: tuple[str, str]) -> "Site":
+        """The same for workers on other hosts: without a path, and without what is no business of theirs."""
+        pool = self.config.pool.model_copy(update={"base_path": ""})
+        return replace(self, repository=url, author=author, config=self.config.model_copy(update={"pool": pool, "cluster": ClusterConfig()}))
 
     def agent(self) -> Agent:
         """Who edits."""
@@ -59,9 +70,9 @@ class Site:
 
 
 @cache
-def _hub(repository: str, branch: str) -> Hub:
+def _hub(repository: str, branch: str, author: tuple[str, str]) -> Source:
     """The repository; asked of git once in a process."""
-    return find_hub(Path(repository), branch)
+    return Remote.of(repository, branch, *author) if far(repository) else find_hub(Path(repository), branch)
 
 
 def plan_key(site: Site, issue: Issue, attempt: Attempt) -> str:
@@ -101,7 +112,7 @@ def build(site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Mappi
         if tree == attempt.base_tree:
             msg = "the agent ended well, but changed nothing that git keeps"
             raise AgentFailed(msg)
-        sha = hub.mirror.commit(tree, [attempt.base], message(issue), author(hub.git))
+        sha = hub.mirror.commit(tree, [attempt.base], message(issue), hub.author())
         return change_of(hub.mirror, sha), sha
 
 
@@ -170,8 +181,8 @@ def review_key(site: Site, issue: Issue, change: Change) -> str:
 
 def review(site: Site, issue: Issue, change: Change, attempt: int, secrets: Mapping[str, str]) -> tuple[Verdict, str]:
     """Have the agent judge the change: its exit status is the verdict."""
-    prompt = prompts.fill("review", title=issue.title, body=issue.body, diff=site.hub().mirror.diff(change.base, change.sha)[:DIFF_HEAD])
     with site.pool().lease(change.sha, site.order(issue, "review", attempt)) as lease:
+        prompt = prompts.fill("review", title=issue.title, body=issue.body, diff=site.hub().mirror.diff(change.base, change.sha)[:DIFF_HEAD])
         try:
             return Verdict(passed=True, log=ask(site, lease, issue, prompt, secrets)), change.sha
         except AgentCut:
@@ -188,8 +199,8 @@ def document_key(site: Site, issue: Issue, change: Change) -> str:
 def document(site: Site, issue: Issue, change: Change, attempt: int, secrets: Mapping[str, str]) -> tuple[Change, str]:
     """Have the agent write the documentation: the change with it in, or as it was if none was needed."""
     hub, docs = site.hub(), site.config.docs
-    prompt = prompts.fill("document", title=issue.title, body=issue.body, docs=", ".join(docs), diff=hub.mirror.diff(change.base, change.sha)[:DIFF_HEAD])
     with site.pool().lease(change.sha, site.order(issue, "document", attempt)) as lease:
+        prompt = prompts.fill("document", title=issue.title, body=issue.body, docs=", ".join(docs), diff=hub.mirror.diff(change.base, change.sha)[:DIFF_HEAD])
         ask(site, lease, issue, prompt, secrets)
         tree = taken_up(lease)
         if outside := hub.mirror.touched(change.tree, tree, docs):

@@ -13,8 +13,7 @@ from typing import IO
 from adw import guard, lock, proc
 from adw.config import PoolConfig
 from adw.errors import AgentCut, AgentFailed, DiskFull, GitFailed, SetupFailed
-from adw.git import author
-from adw.mirror import Hub
+from adw.mirror import Source
 from adw.model import Order
 from adw.slot import Lease, empty, prepare, view
 
@@ -42,7 +41,7 @@ class Holder:
 class Pool:
     """The slots of one repository on this host."""
 
-    hub: Hub
+    hub: Source
     config: PoolConfig = field(default_factory=PoolConfig)
 
     @property
@@ -64,6 +63,7 @@ class Pool:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._make_room()
+        self.hub.bring(commit, order.issue_key)
         slot, held = self._take()
         with held:
             _rescue(self.hub, slot, _holder(held))
@@ -153,7 +153,7 @@ def _write(held: IO[str], holder: Holder) -> None:
     held.flush()
 
 
-def _rescue(hub: Hub, slot: Path, last: Holder | None) -> None:
+def _rescue(hub: Source, slot: Path, last: Holder | None) -> None:
     """After a holder that did not return its slot: kill what is left of it, and pin what it had written to a ref."""
     if last is None or last.returned:
         return
@@ -168,7 +168,8 @@ def _rescue(hub: Hub, slot: Path, last: Holder | None) -> None:
         return  # git cannot take up what was written; the slot must come clean all the same
     if tree == git.tree_of(last.commit):
         return
-    number = 1 + len(git.refs(f"refs/adw/{last.issue_key}/rescued-*"))
-    sha = git.commit(tree, [last.commit], f"What an interrupted {last.phase} of {last.issue} had written", author(hub.git))
-    git.point(f"refs/adw/{last.issue_key}/rescued-{number}", sha)
-    hub.publish(last.issue_key)
+    number = 1 + len(hub.found(f"refs/adw/{last.issue_key}/rescued-*"))
+    sha = git.commit(tree, [last.commit], f"What an interrupted {last.phase} of {last.issue} had written", hub.author())
+    ref = f"refs/adw/{last.issue_key}/rescued-{number}"
+    git.point(ref, sha)
+    hub.publish(ref)

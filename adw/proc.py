@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, Popen, TimeoutExpired
@@ -19,12 +20,14 @@ import psutil
 
 from adw.errors import Interrupted
 
-__all__ = ["MARKER", "PIPE", "Ended", "Process", "alive", "born", "end_all", "end_children", "go_on", "kept", "spawn", "stopped", "sweep"]
+__all__ = ["MARKER", "PIPE", "Ended", "Process", "alive", "born", "end_all", "end_children", "go_on", "kept", "spawn", "stopped", "sweep", "unwanted"]
 
 MARKER = "ADW_LEASE"
 GRACE = 1.0  # seconds between SIGTERM and SIGKILL
 KEEPER = Path(__file__).with_name("keeper.py")
 
+# Whether nobody waits any more for what the current task does; set by whoever runs tasks for another process.
+unwanted: ContextVar[Callable[[], bool]] = ContextVar("unwanted", default=lambda: False)
 _lives: "set[_Life]" = set()
 _stop = threading.Event()
 
@@ -66,8 +69,8 @@ def stopped() -> bool:
 
 
 def go_on() -> None:
-    """Interrupted if this process was told to end all work: called before more of it is begun."""
-    if _stop.is_set():
+    """Interrupted if this process was told to end all work, or the current task is wanted no more: called before more of it is begun."""
+    if _stop.is_set() or unwanted.get()():
         msg = "interrupted: `adw resume` goes on where it was"
         raise Interrupted(msg)
 
@@ -92,6 +95,7 @@ def kept(  # noqa: PLR0913 - what decides how a command runs is this much
 ) -> Ended:
     """Run a command under a keeper until it ends, its time is up, or `watch` (called each half second) names a reason to cut it.
 
+    Interrupted if all work is to end, or nobody waits for this one any more (`unwanted`).
     Its output goes to `log`, so that it survives adw. Nothing that it started is left when this returns.
     """
     go_on()
@@ -115,7 +119,7 @@ def kept(  # noqa: PLR0913 - what decides how a command runs is this much
                 break
             except TimeoutExpired:
                 cut = cut or watch() or ("" if time.monotonic() < until else f"it took longer than {minutes:g} minutes")
-                if cut:
+                if cut or unwanted.get()():
                     life.end()
     finally:
         life.end()

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from adw.git import Git
-from adw.mirror import Hub
+from adw.journal import Journal
+from adw.mirror import Hub, Source
 from adw.model import PHASES, Change, Issue, Outcome
 from adw.progress import Progress
 
@@ -35,7 +36,7 @@ def run_report(progress: Progress, outcomes: Sequence[Outcome], pages: Mapping[s
     return "\n".join(lines)
 
 
-def issue_report(hub: Hub, issue: Issue, outcome: Outcome, logs: Sequence[tuple[Path, str]]) -> str:
+def issue_report(hub: Source, issue: Issue, outcome: Outcome, logs: Sequence[tuple[Path, str]]) -> str:
     """One issue: its plan, its diff, the verdicts, and its logs, each with the address where it can be read, if there is one."""
     lines = [f"# {issue.title}", "", f"`{issue.id}`: {outcome.state}" + (f" as {outcome.sha[:10]}" if outcome.sha else ""), ""]
     if outcome.reason:
@@ -52,6 +53,16 @@ def issue_report(hub: Hub, issue: Issue, outcome: Outcome, logs: Sequence[tuple[
     if logs:
         lines += ["## Logs", "", *(f"- {_linked(log.stem, address)}: `{log}`" for log, address in logs), ""]
     return "\n".join(lines)
+
+
+def logs_elsewhere(journal: Journal, issue: Issue) -> list[tuple[Path, str]]:
+    """The logs of those phases that other hosts ran: host and path, and no address."""
+    found = {}
+    for event in journal.events()[0]:
+        if "folder" in event and event["event"] == "phase" and event["issue"] == issue.id:
+            stem = f"{event['try']}-{event['phase']}"
+            found[stem] = Path(f"{event['host']}:{event['folder']}/logs/{issue.key}/{stem}.log")
+    return [(found[stem], "") for stem in sorted(found)]
 
 
 def question(hub: Hub, issue: Issue, change: Change) -> str:

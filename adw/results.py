@@ -11,40 +11,42 @@ from dataclasses import asdict
 from typing import TypeVar
 
 from adw import lock
-from adw.git import EMPTY_TREE, Git, author, change_of
-from adw.mirror import Hub
+from adw.git import EMPTY_TREE, change_of
+from adw.mirror import Hub, Source
 from adw.model import Attempt, Change, Issue, Order, Plan, Verdict, digest
 
 Result = TypeVar("Result", Plan, Change, Verdict)
 KEY_LENGTH = 24  # of the key's 64 hex digits, in a ref name
 
 
-def once(hub: Hub, order: Order, key: str, kind: type[Result], make: Callable[[], tuple[Result, str]]) -> tuple[Result, bool]:
+def once(hub: Source, order: Order, key: str, kind: type[Result], make: Callable[[], tuple[Result, str]]) -> tuple[Result, bool]:
     """The result with this key: found, or made and recorded while nobody else can make the same.
 
     `make` gives the result and the commit that it is about. Returns the result, and whether it was found.
     """
     with lock.held(hub.place.locks / f"{order.phase}-{key[:KEY_LENGTH]}"):
-        found = find(hub.mirror, order.phase, key, kind)
+        found = find(hub, order.phase, key, kind)
         if found is not None:
             return found, True
         result, about = make()
-        record(hub, order, key, result, about)
+        if not record(hub, order, key, result, about) and (found := find(hub, order.phase, key, kind)) is not None:
+            return found, True  # another host made the same meanwhile: all go on with what came first
         return result, False
 
 
-def find(git: Git, phase: str, key: str, kind: type[Result]) -> Result | None:
+def find(hub: Source, phase: str, key: str, kind: type[Result]) -> Result | None:
     """The recorded result of a phase with this key, whichever issue it was made for."""
-    for sha in git.refs(f"refs/adw/*/{phase}/{key[:KEY_LENGTH]}").values():
-        return change_of(git, sha) if kind is Change else kind(**json.loads(git.message(sha)))
+    for sha in hub.found(f"refs/adw/*/{phase}/{key[:KEY_LENGTH]}").values():
+        return change_of(hub.mirror, sha) if kind is Change else kind(**json.loads(hub.mirror.message(sha)))
     return None
 
 
-def record(hub: Hub, order: Order, key: str, result: Plan | Change | Verdict, about: str) -> None:
-    """Hold a result by its ref, in the mirror first and then in the hub."""
-    sha = result.sha if isinstance(result, Change) else hub.mirror.commit(EMPTY_TREE, [about], json.dumps(asdict(result)), author(hub.git))
-    hub.mirror.point(f"refs/adw/{order.issue_key}/{order.phase}/{key[:KEY_LENGTH]}", sha)
-    hub.publish(order.issue_key)
+def record(hub: Source, order: Order, key: str, result: Plan | Change | Verdict, about: str) -> bool:
+    """Hold a result by its ref, in the mirror first and then in the hub; False if the hub has one of another host."""
+    sha = result.sha if isinstance(result, Change) else hub.mirror.commit(EMPTY_TREE, [about], json.dumps(asdict(result)), hub.author())
+    ref = f"refs/adw/{order.issue_key}/{order.phase}/{key[:KEY_LENGTH]}"
+    hub.mirror.point(ref, sha)
+    return hub.publish(ref)
 
 
 def keep(hub: Hub, order: Order, key: str, result: Plan | Change | Verdict, about: str) -> None:
@@ -56,7 +58,7 @@ def keep(hub: Hub, order: Order, key: str, result: Plan | Change | Verdict, abou
 def approve(hub: Hub, issue: Issue, change: Change) -> None:
     """Record that a person let a change land, so that nobody is asked again for the same one."""
     hub.mirror.point(_approval(issue, change), change.sha)
-    hub.publish(issue.key)
+    hub.publish(_approval(issue, change))
 
 
 def is_approved(hub: Hub, issue: Issue, change: Change) -> bool:
@@ -71,9 +73,10 @@ def _approval(issue: Issue, change: Change) -> str:
 def begin(hub: Hub, issue: Issue, number: int, base: str, feedback: str = "") -> Attempt:
     """Start a try at a base, and record it so that a later run takes up the same one."""
     feedback = feedback.replace("\0", "\N{REPLACEMENT CHARACTER}").strip()  # as git gives it back
-    sha = hub.mirror.commit(EMPTY_TREE, [base], feedback or "-", author(hub.git))
-    hub.mirror.point(f"refs/adw/{issue.key}/try/{number}", sha)
-    hub.publish(issue.key)
+    sha = hub.mirror.commit(EMPTY_TREE, [base], feedback or "-", hub.author())
+    ref = f"refs/adw/{issue.key}/try/{number}"
+    hub.mirror.point(ref, sha)
+    hub.publish(ref)
     return Attempt(number=number, base=base, base_tree=hub.mirror.tree_of(base), feedback=feedback)
 
 

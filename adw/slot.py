@@ -21,7 +21,7 @@ from adw import guard, proc
 from adw.config import PoolConfig
 from adw.errors import SetupFailed
 from adw.git import Git
-from adw.mirror import Hub
+from adw.mirror import Source
 from adw.model import Order, digest
 
 PASSED_ON = (
@@ -77,12 +77,12 @@ class Watch:
         return ""
 
 
-def view(hub: Hub, slot: Path) -> Git:
+def view(hub: Source, slot: Path) -> Git:
     """Adw's own view of a slot's tree: the mirror, and an index outside of the tree."""
     return Git(hub.mirror.directory, work_tree=slot / "tree", index=slot / "index")
 
 
-def prepare(hub: Hub, config: PoolConfig, slot: Path, commit: str, order: Order, lease_id: str, fd: int) -> Lease:  # noqa: PLR0913 - all that a lease is made of
+def prepare(hub: Source, config: PoolConfig, slot: Path, commit: str, order: Order, lease_id: str, fd: int) -> Lease:  # noqa: PLR0913 - all that a lease is made of
     """Make a locked slot ready to be lent: the commit, nothing else, and its own HOME, TMPDIR and git directory."""
     git = view(hub, slot)
     (slot / "index.lock").unlink(missing_ok=True)
@@ -113,7 +113,7 @@ def prepare(hub: Hub, config: PoolConfig, slot: Path, commit: str, order: Order,
     return lease
 
 
-def _lend_git(hub: Hub, slot: Path, commit: str) -> None:
+def _lend_git(hub: Source, slot: Path, commit: str) -> None:
     """Give the slot a fresh git directory of its own, with the commit checked out and the mirror's objects behind it."""
     own = slot / "git"
     remove(own)
@@ -150,13 +150,13 @@ def empty(slot: Path) -> None:
             remove(path)
 
 
-def _listed(hub: Hub) -> list[str]:
+def _listed(hub: Source) -> list[str]:
     """The patterns of the checkout's `.worktreeinclude`."""
     file = hub.checkout / ".worktreeinclude" if hub.checkout else None
     return file.read_text(encoding="utf-8").splitlines() if file and file.is_file() else []
 
 
-def _include(hub: Hub, config: PoolConfig, tree: Path) -> None:
+def _include(hub: Source, config: PoolConfig, tree: Path) -> None:
     """Copy the ignored files of the user's checkout that work needs (`include`, `.worktreeinclude`) into a slot."""
     checkout = hub.checkout
     if checkout is None:
@@ -164,7 +164,7 @@ def _include(hub: Hub, config: PoolConfig, tree: Path) -> None:
     patterns = [f"--exclude={pattern}" for pattern in (*config.include, *_listed(hub))]
     if not patterns:
         return
-    files = Git(hub.git.directory, work_tree=checkout).run("ls-files", "--others", "--ignored", "-z", *patterns)
+    files = Git(checkout / ".git", work_tree=checkout).run("ls-files", "--others", "--ignored", "-z", *patterns)
     for name in filter(None, files.split("\0")):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         remove(tree / name)  # one that was kept

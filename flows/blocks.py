@@ -15,7 +15,7 @@ from prefect.settings import get_current_settings
 from pydantic import ConfigDict, Field, HttpUrl
 
 from adw import server
-from adw.config import AgentConfig, Config, PoolConfig
+from adw.config import AgentConfig, ClusterConfig, Config, PoolConfig
 from adw.mirror import Hub
 from adw.model import digest
 from tasks.phases import LLM
@@ -68,7 +68,27 @@ class CodingAgent(AgentConfig, Block):
         return AgentConfig(**self.model_dump(include=set(AgentConfig.model_fields)))
 
 
-Kind = TypeVar("Kind", WorktreePool, CodingAgent)
+class DaskCluster(ClusterConfig, Block):
+    """The Dask cluster that one repository's phases run on; without an address or a class they run on this host.
+
+    What you edit here counts from the next run on, until `[cluster]` in the repository's adw.toml changes.
+    """
+
+    _block_type_name = "adw cluster"
+    _block_type_slug = "adw-cluster"
+    _description = "The Dask scheduler whose workers do the work, or how a cluster is made for each run, and where its hosts reach the repository."
+    _code_example = '```python\nfrom flows.blocks import DaskCluster\n\nDaskCluster.load("my-repository-1a2b3c4d").address\n```'
+
+    model_config = EDITABLE
+    written_from: str = Field("", title="Written from", description=WRITTEN_FROM)
+
+    @property
+    def settings(self) -> ClusterConfig:
+        """As a table of adw.toml."""
+        return ClusterConfig(**self.model_dump(include=set(ClusterConfig.model_fields)))
+
+
+Kind = TypeVar("Kind", WorktreePool, CodingAgent, DaskCluster)
 
 
 def write(hub: Hub, config: Config, agents: int = 0) -> list[str]:
@@ -76,12 +96,13 @@ def write(hub: Hub, config: Config, agents: int = 0) -> list[str]:
 
     `agents` is how many one run wants at once, so that the tag limit does not hold it back.
     """
-    said = [_block(WorktreePool, hub, config.pool), _block(CodingAgent, hub, config.agent), *_secrets(config.agent)]
+    said = [_block(WorktreePool, hub, config.pool), _block(CodingAgent, hub, config.agent), _block(DaskCluster, hub, config.cluster)]
+    said += _secrets(config.agent)
     said.append(asyncio.run(_limit(config.agent.requests, max(config.pool.size, agents))))
     return [line for line in said if line]
 
 
-def _block(kind: type[Kind], hub: Hub, settings: PoolConfig | AgentConfig) -> str:
+def _block(kind: type[Kind], hub: Hub, settings: PoolConfig | AgentConfig | ClusterConfig) -> str:
     wanted = digest(kind._calculate_schema_checksum(), settings.model_dump_json())  # noqa: SLF001 - also when a new adw has other settings
     _show(kind)
     try:

@@ -19,6 +19,7 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect_dask.task_runners import DaskTaskRunner
 
 from adw import graph, guard, phases, proc, report, results
+from adw.config import Config
 from adw.errors import AdwError, AgentFailed, Blocked, Conflict, Interrupted, Misuse
 from adw.issues import markdown
 from adw.journal import Journal
@@ -28,6 +29,7 @@ from adw.phases import Site
 from adw.pool import Pool
 from flows import blocks
 from flows.approval import ask_a_person
+from flows.cluster import opened
 from flows.delivery import Delivery, configured, new_name, run_name
 from flows.maintain import reconcile
 from flows.reports import Moving, publish
@@ -99,9 +101,22 @@ def _deliver(hub: Hub, journal: Journal, delivery: Delivery) -> list[Outcome]:
     sync(hub)
     landed = hub.mirror.trailers(hub.tip())
     issues = graph.in_order(asked, frozenset(landed))
-    slots = guard.slots(config.pool)
-    if slots < config.pool.size:
-        journal.event("note", text=f"{slots} of {config.pool.size} slots are lent: there is memory for no more ({config.pool.memory_gb:g} GB each)")
+    site = Site(run=journal.folder.name, repository=delivery.repository, branch=hub.branch, config=config)
+    if delivery.dry_run:
+        _begun(journal, issues, guard.slots(config.pool))
+        outcomes = foreseen(issues, landed)
+        for outcome in outcomes:
+            tell(journal, outcome)
+    else:
+        with opened(site, hub, journal) as cluster:
+            _begun(journal, issues, cluster.slots if cluster else start_local(config, journal))
+            with Moving(hub, journal).shown():
+                outcomes = deliver_all(Work(site, hub, journal, landed, cluster), issues, allow_red_base=delivery.allow_red_base)
+    publish(site, issues, outcomes)
+    return outcomes
+
+
+def _begun(journal: Journal, issues: Sequence[Issue], slots: int) -> None:
     journal.event(
         "flow started",
         flow_run=str(flow_run.id),
@@ -111,17 +126,6 @@ def _deliver(hub: Hub, journal: Journal, delivery: Delivery) -> list[Outcome]:
         birth=proc.born(os.getpid()),
         issues=[{"id": issue.id, "title": issue.title} for issue in issues],
     )
-    site = Site(run=journal.folder.name, repository=delivery.repository, branch=hub.branch, config=config)
-    if delivery.dry_run:
-        outcomes = foreseen(issues, landed)
-        for outcome in outcomes:
-            tell(journal, outcome)
-    else:
-        start_cluster(slots)
-        with Moving(hub, journal).shown():
-            outcomes = deliver_all(Work(site, hub, journal, landed), issues, allow_red_base=delivery.allow_red_base)
-    publish(site, issues, outcomes)
-    return outcomes
 
 
 def foreseen(issues: Sequence[Issue], landed: Mapping[str, str]) -> list[Outcome]:
@@ -132,6 +136,15 @@ def foreseen(issues: Sequence[Issue], landed: Mapping[str, str]) -> list[Outcome
 def tell(journal: Journal, outcome: Outcome) -> None:
     """Say in the journal how an issue ended."""
     journal.event("outcome", issue=outcome.issue, title=outcome.title, state=outcome.state, reason=outcome.reason[:4000], sha=outcome.sha)
+
+
+def start_local(config: Config, journal: Journal) -> int:
+    """Make the cluster of threads of this process; returns how many slots it has."""
+    slots = guard.slots(config.pool)
+    if slots < config.pool.size:
+        journal.event("note", text=f"{slots} of {config.pool.size} slots are lent: there is memory for no more ({config.pool.memory_gb:g} GB each)")
+    start_cluster(slots)
+    return slots
 
 
 def deliver_all(work: Work, issues: Sequence[Issue], *, allow_red_base: bool) -> list[Outcome]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from adw.config import Config, override
 from adw.mirror import Hub
 from adw.model import Issue
-from flows.blocks import CodingAgent, WorktreePool
+from flows.blocks import CodingAgent, DaskCluster, WorktreePool
 
 
 class Delivery(BaseModel):
@@ -33,6 +33,7 @@ class Delivery(BaseModel):
     approve: bool | None = Field(None, description="Whether a person is asked here before a change lands.")
     allow_red_base: bool = Field(default=False, description="Go on even if the tests fail on the branch as it is.")
     dry_run: bool = Field(default=False, description="Only say what would be delivered: no agent is asked, and nothing is tested.")
+    scheduler: str | None = Field(None, description="The address of a Dask scheduler whose workers do the work.")
     run: str = Field("", description="The name of the run's folder; by default a new one.")
 
     @property
@@ -51,6 +52,7 @@ class Delivery(BaseModel):
             "test__command": self.test_command,
             "tries": self.tries,
             "approve": self.approve,
+            "cluster__address": self.scheduler,
         }
 
 
@@ -59,7 +61,9 @@ def configured(hub: Hub, delivery: Delivery) -> Config:
     config = hub.config()
     pool = cast("WorktreePool", WorktreePool.load(hub.place.slug, _sync=True))  # type: ignore[call-arg]
     agent = cast("CodingAgent", CodingAgent.load(hub.place.slug, _sync=True))  # type: ignore[call-arg]
-    return override(config.model_copy(update={"pool": pool.settings, "agent": agent.settings}), **delivery.overrides())
+    cluster = cast("DaskCluster", DaskCluster.load(hub.place.slug, _sync=True))  # type: ignore[call-arg]
+    settings = {"pool": pool.settings, "agent": agent.settings, "cluster": cluster.settings}
+    return override(config.model_copy(update=settings), **delivery.overrides())
 
 
 def new_name(flow_run_id: UUID | str) -> str:

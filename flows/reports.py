@@ -60,7 +60,7 @@ def publish(site: Site, issues: Sequence[Issue], outcomes: Sequence[Outcome]) ->
         if outcome.state == "already landed":
             continue
         logs = [(log, _log(site, issue, log)) for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]
-        text = report.issue_report(hub, issue, outcome, logs)
+        text = report.issue_report(hub, issue, outcome, [*logs, *report.logs_elsewhere(journal, issue)])
         path = journal.folder / "reports" / f"{issue.key}.md"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -18,14 +18,14 @@ from adw import proc, results
 from adw.errors import AgentFailed, Conflict
 from adw.journal import Journal
 from adw.mirror import Hub
-from adw.model import Attempt, Candidate, Change, Outcome
+from adw.model import Attempt, Candidate, Change, Outcome, Plan, Verdict
 from adw.phases import Site
+from flows.cluster import QUIET, Cluster, Sent
 from flows.turn import Turn
 from tasks import phases as tasks
 
 SPARE_THREADS = 4  # for what needs no slot
-# Dask's profiler looks at all threads' frames a hundred times a second, and CPython can deadlock over that (seen on 3.11.7).
-QUIET = {"distributed.worker.profile.enabled": False, "distributed.logging.distributed": "error"}
+KINDS: dict[str, Any] = {"plan": Plan, "build": Change, "test": Verdict, "review": Verdict, "document": Change}
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,39 @@ class Call:
     args: tuple[Any, ...]  # but the site; the issue comes first
     future: Any
 
+    def ended(self) -> tuple[Any, bool]:
+        """Its result, and whether Prefect had it cached."""
+        if isinstance(self.future, Known):
+            return self.future.value, True
+        if isinstance(self.future, Sent):
+            done = self.future.result()
+            return done.value, done.cached
+        return self.future.result(), self.future.state.name == "Cached"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What git knows already: it need not travel."""
+
+    value: Any
+
+    def wait(self) -> None:
+        """It is over."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """A task that was run at once."""
+
+    state: Any
+
+    def wait(self) -> None:
+        """It is over."""
+
+    def result(self) -> Any:
+        """What came of it."""
+        return self.state.result(_sync=True)
+
 
 @dataclass
 class Work:
@@ -45,6 +78,7 @@ class Work:
     hub: Hub
     journal: Journal
     landed: dict[str, str]  # issue id → commit, before this run
+    cluster: Cluster | None = None  # of other processes; else phases run in threads of this one
     turn: Turn = field(default_factory=Turn)
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
@@ -58,13 +92,29 @@ class Work:
         """Have a phase run as soon as a slot is free. Interrupted if the run was told to end."""
         proc.go_on()
         about = [f"repository:{self.hub.place.slug}", f"issue:{args[0].id}", f"phase:{task.name}"]
-        with tags(*about), dask.annotate(resources={"agent": 1} if task is not tasks.land else {}, priority=priority):  # type: ignore[attr-defined]
+        with tags(*about), dask.annotate(resources={"agent": 1}, priority=priority):  # type: ignore[attr-defined]
+            if task is tasks.land:  # here, where the user's repository is, and in this thread
+                return Call(task, args, Here(task(self.site, *args, return_state=True)))
+            if self.cluster:
+                return Call(task, args, self._send(self.cluster, task, args, priority))
             return Call(task, args, task.submit(self.site, *args))
+
+    def _send(self, cluster: Cluster, task: Task[Any, Any], args: tuple[Any, ...], priority: int) -> Sent | Known:
+        """Have a phase run on another worker, which finds in the hub what it needs; unless it was run before."""
+        issue, *rest = args
+        known = results.find(self.hub, task.name, self.key(Call(task, args, None)), KINDS[task.name])
+        if known is not None and not task.refresh_cache:
+            return Known(known)
+        for candidate in (arg for arg in rest if isinstance(arg, Candidate) and arg.sha != arg.onto):
+            self.hub.hold(issue.key, candidate.sha)
+        return cluster.send(task, args, priority)
 
     def result(self, call: Call) -> Any:
         """The result of a phase. One that Prefect had cached is kept in git, too; it is made again if its commit is gone."""
-        result = call.future.result()
-        if call.future.state.name != "Cached":
+        result, cached = call.ended()
+        if self.cluster:
+            self.hub.take_up(call.args[0].key)
+        if not cached:
             return result
         if isinstance(result, Change) and not self.hub.mirror.has(result.sha):
             return self.run(call.task.with_options(refresh_cache=True), *call.args)

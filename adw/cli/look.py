@@ -92,7 +92,7 @@ def show(name: str, repo: Path, *, as_json: bool) -> None:
             console = Console()
             logs = [(log, "") for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]
             console.print(f"[{STYLES.get(ended.state, 'dim')}]{ended.state}[/] in run {journal.folder.name}", highlight=False)
-            console.print(Markdown(report.issue_report(hub, issue, ended, logs)))
+            console.print(Markdown(report.issue_report(hub, issue, ended, [*logs, *report.logs_elsewhere(journal, issue)])))
         return
     msg = f"no run of {repo.absolute()} knows an issue {name!r}: `adw status` shows those of the last one"
     raise Misuse(msg)

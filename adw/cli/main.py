@@ -32,6 +32,7 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     agent_command: Annotated[str | None, typer.Option(help="The agent's command line for sh, with {prompt_file} for the prompt.")] = None,
     test_command: Annotated[str | None, typer.Option(help="The command that must pass before a change lands.")] = None,
     tries: Annotated[int | None, typer.Option(min=1, max=20, help="How often an issue is built before it is refused.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="A Dask scheduler, tcp://HOST:PORT, whose workers do the work.")] = None,
     *,
     approve: Annotated[bool | None, typer.Option("--approve", help="Ask in the Prefect UI before a change lands.")] = None,
     allow_red_base: Annotated[bool, typer.Option("--allow-red-base", help="Go on even if the tests fail on the branch as it is.")] = False,
@@ -42,7 +43,7 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     from adw.cli.deliver import asked, hand_over, report  # noqa: PLC0415
 
     given = {"agents": agents, "agent": agent, "agent_command": agent_command, "test_command": test_command, "tries": tries, "approve": approve}
-    given["allow_red_base"] = allow_red_base
+    given |= {"allow_red_base": allow_red_base, "scheduler": scheduler}
     journal = asked(issues, repo, branch, given)
     raise typer.Exit((hand_over if detach else report)(journal, as_json=as_json))
 
@@ -142,6 +143,19 @@ def doctor(repo: Repo = HERE, *, as_json: AsJson = False) -> None:
     from adw.cli.doctor import doctor as check  # noqa: PLC0415
 
     raise typer.Exit(check(repo, as_json=as_json))
+
+
+@app.command()
+def worker(
+    scheduler: Annotated[str, typer.Option(help="The Dask scheduler of the runs, tcp://HOST:PORT.")],
+    slots: Annotated[
+        int | None, typer.Option(min=1, max=100, help="How many agents and tests work here at once; by default as many as there is memory for.")
+    ] = None,
+) -> None:
+    """Lend this host's slots to runs that are started elsewhere with --scheduler."""
+    from adw.cli.worker import work  # noqa: PLC0415
+
+    work(scheduler, slots)
 
 
 @app.command()

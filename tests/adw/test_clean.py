@@ -31,7 +31,7 @@ def known(hub: Hub, issue: Issue, *names: str, sha: str) -> None:
     """Have mirror and hub hold refs of an issue."""
     for name in names:
         hub.mirror.point(f"refs/adw/{issue.key}/{name}", sha)
-    hub.publish(issue.key)
+        hub.publish(f"refs/adw/{issue.key}/{name}")
 
 
 def test_refs_of_a_landed_issue_are_removed_but_the_one_that_says_so(hub: Hub, site: Site, issue: Issue, repository: Repository) -> None:

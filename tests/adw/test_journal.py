@@ -1,9 +1,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from adw.journal import Journal
+from adw.journal import Journal, sink
 from adw.model import Order
 
 ORDER = Order(run="r1", issue="a", issue_key="a-1", phase="build", attempt=2)
@@ -96,3 +97,18 @@ def test_what_was_asked_for_may_not_be_known(journal: Journal, text: str | None)
 def test_each_try_and_phase_has_a_log_of_its_own(journal: Journal) -> None:
     log = journal.log(ORDER)
     assert (log.name, log.parent.name, log.parent.is_dir()) == ("2-build.log", "a-1", True)
+
+
+def test_events_of_another_hosts_run_are_sent_there_and_taken_there(tmp_path: Path) -> None:
+    here, there = Journal(tmp_path / "here"), Journal(tmp_path / "there")
+    sent: list[dict[str, Any]] = []
+    before = sink.set(sent.append)
+    try:
+        here.event("note", text="on a worker")
+    finally:
+        sink.reset(before)
+    there.folder.mkdir()
+    for event in sent:
+        there.take(event)
+    assert not here.file.exists()
+    assert [event["text"] for event in there.events()[0]] == ["on a worker"]

@@ -246,7 +246,7 @@ def test_a_branch_that_another_holds_is_busy(hub: Hub, repository: Repository) -
 def half_way(hub: Hub, repository: Repository, change: Candidate) -> None:
     """Leave the checkout as a landing does that was killed after it moved the files."""
     hub.mirror.point("refs/adw/half/way", change.sha)
-    hub.publish("half")
+    hub.publish("refs/adw/half/way")
     repository.git("read-tree", "-m", "-u", "HEAD", change.sha)
     was_killed(hub, time.time(), change)
 

@@ -132,7 +132,7 @@ def test_what_is_published_outlives_the_mirror(hub: Hub, repository: Repository)
     sha = hub.mirror.commit(hub.mirror.tree_of(repository.tip), [repository.tip], "x", author(hub.git))
     hub.mirror.point("refs/adw/a-1/build/k", sha)
     hub.mirror.point("refs/adw/b-1/build/k", sha)
-    hub.publish("a-1")
+    hub.publish("refs/adw/a-1/build/k")
     assert repository.git("for-each-ref", "--format=%(refname)", "refs/adw") == "refs/adw/a-1/build/k"
     assert repository.git("cat-file", "-t", sha) == "commit"
 

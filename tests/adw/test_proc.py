@@ -1,13 +1,17 @@
+import contextvars
 import os
 import signal
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
 from adw import proc
+from adw.errors import Interrupted
 from adw.proc import Ended, kept
 from tests.adw.tools import gone, number_in, python, until
 
@@ -26,8 +30,10 @@ kept(["sh", "-c", sys.argv[2]], cwd=folder, env=os.environ, log=folder / "log", 
 ENDS_ALL = """
 import os, sys, threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from adw import proc
+from adw.errors import Interrupted
 from adw.errors import Interrupted
 folder = Path(sys.argv[1])
 def run(name):
@@ -242,3 +248,21 @@ def test_a_leash_ends_when_we_do(tmp_path: Path) -> None:
     assert process.wait(30) == 0
     process.signal(signal.SIGTERM)  # to nobody, and without an error
     assert process.poll() == 0
+
+
+def test_a_command_that_nobody_waits_for_any_more_is_ended(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    given_up = threading.Event()
+    before = proc.unwanted.set(given_up.is_set)
+    try:
+        with ThreadPoolExecutor() as threads:
+            argv = ["sh", "-c", f"echo $$ > {pid_file}; sleep 600"]
+            run = partial(proc.kept, argv, cwd=tmp_path, env={"PATH": os.defpath}, log=tmp_path / "log", minutes=1)
+            ended = threads.submit(contextvars.copy_context().run, run)
+            pid = number_in(pid_file)
+            given_up.set()
+            with pytest.raises(Interrupted):
+                ended.result()
+        assert gone(pid)
+    finally:
+        proc.unwanted.reset(before)

@@ -55,7 +55,7 @@ def test_two_at_different_keys_do_not_wait_for_each_other(hub: Hub, repository: 
 @pytest.mark.parametrize("verdict", [Verdict(passed=True, log=""), Verdict(passed=False, log='größe\n"quoted"\0\x1b\n\n  end\n')])
 def test_a_result_comes_back_as_it_was(verdict: Verdict, hub: Hub, repository: Repository, order: Order) -> None:
     results.once(hub, order, KEY, Verdict, lambda: (verdict, repository.tip))
-    assert results.find(hub.mirror, "plan", KEY, Verdict) == verdict
+    assert results.find(hub, "plan", KEY, Verdict) == verdict
 
 
 def test_a_change_is_its_own_record(hub: Hub, repository: Repository, order: Order) -> None:
@@ -64,7 +64,7 @@ def test_a_change_is_its_own_record(hub: Hub, repository: Repository, order: Ord
     sha = hub.mirror.commit(tree, [base], "empty", author(hub.git))
     change = Change(sha=sha, tree=tree, base=base, base_tree=tree)
     results.once(hub, order, KEY, Change, lambda: (change, sha))
-    assert results.find(hub.mirror, "plan", KEY, Change) == change
+    assert results.find(hub, "plan", KEY, Change) == change
     assert repository.git("for-each-ref", "--format=%(refname) %(objectname)", "refs/adw") == f"refs/adw/{order.issue_key}/plan/{KEY[:24]} {sha}"
 
 
@@ -87,7 +87,7 @@ def test_a_result_keeps_what_it_is_about(hub: Hub, repository: Repository, order
 @pytest.mark.parametrize(("phase", "key"), [("test", KEY), ("plan", "f" + KEY[1:])])
 def test_a_result_is_found_by_its_phase_and_key_alone(phase: str, key: str, hub: Hub, repository: Repository, order: Order) -> None:
     results.once(hub, order, KEY, Plan, lambda: (Plan(text="do it"), repository.tip))
-    assert results.find(hub.mirror, phase, key, Plan) is None
+    assert results.find(hub, phase, key, Plan) is None
 
 
 def test_a_result_is_found_whichever_issue_it_was_made_for(hub: Hub, repository: Repository, site: Site, issue: Issue, order: Order) -> None:

@@ -1,0 +1,1 @@
+"""Workloads and measurements; run by `make bench-small`."""
