@@ -238,11 +238,19 @@ class Serving:
 
     def worker(self) -> psutil.Process:
         """Its worker's process."""
-        return until(lambda: next((p for p in psutil.Process(self.process.pid).children() if "deployments.working" in p.cmdline()), None))
+        return until(lambda: next((p for p in psutil.Process(self.process.pid).children() if works(p)), None))
 
     def stop(self) -> int:
         self.process.terminate()
         return self.process.wait(LIMIT)
+
+
+def works(process: psutil.Process) -> bool:
+    """Whether a process is a worker that runs."""
+    try:
+        return "deployments.working" in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 def serve(home: Path, log: Path, *args: str, **env: str) -> Serving:

@@ -162,7 +162,7 @@ def test_what_a_person_does_not_approve_goes_back_to_build_with_the_reason_and_o
     def answer(number: int, **values: Any) -> None:
         until(lambda: len([e for e in deployed.events() if e["event"] == "approval" and e["state"] == "wanted"]) > number)
         until(lambda: read(deployed.home, f"flow_runs/{run}")["state"]["type"] == "PAUSED")
-        ask(deployed.home, f"flow_runs/{run}/resume", run_input=values)
+        until(lambda: ask(deployed.home, f"flow_runs/{run}/resume", run_input=values)["status"] == "ACCEPT")  # the form comes a moment after the pause
         until(lambda: len([e for e in deployed.events() if e["event"] == "approval" and e["state"] != "wanted"]) > number)
 
     until(lambda: read(deployed.home, f"flow_runs/{run}")["state"]["type"] == "PAUSED")
