@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from adw import lock
 from adw.config import FILE, Config
-from adw.errors import Misuse
+from adw.errors import AdwError, Misuse
 from adw.home import Place, home, registered
 from adw.mirror import Hub, find_hub
 from adw.model import digest
@@ -124,7 +124,11 @@ async def _write(*deployments: RunnerDeployment) -> list[str]:
             with suppress(ObjectNotFound):
                 if (await client.read_deployment_by_name(name)).version == deployment.version:
                     continue
-            await deployment.aapply()
+            try:
+                await deployment.aapply()
+            except RuntimeError as no:  # Prefect's own kind for this
+                msg = f"Prefect does not take the deployment {name}: {no}"
+                raise AdwError(msg) from no
             said.append(f"wrote the deployment {name}")
     return said
 

@@ -110,7 +110,9 @@ class Serving:
             self._answered = True
             self._lines["server"] = f"{self._prefect.ui} ({'yours' if not self._prefect.own else server.database()})"
             self._lines["worker"] = self._work()
-            for place in places():
+            registered = [place for place in places() if place.registration() or place.root.name in self._known]
+            self._lines["schedules"] = f"{len(registered)} registered" if registered else "nothing is registered yet: run `adw deploy` in a repository"
+            for place in registered:
                 self._tend(place)
         except (httpx.HTTPError, ValueError) as no:
             if self._answered:
@@ -148,9 +150,14 @@ class Serving:
 
     def _work(self) -> str:
         chosen = {"work_pools": {"name": {"any_": ["adw"]}}, "flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "PAUSED"]}}}}
-        runs = ask(self._prefect, "post", "/flow_runs/filter", json=chosen)
         if self._worker is None or self._worker.poll() is not None:
             return "✗ died; starting it again"
+        workers = ask(self._prefect, "post", "/work_pools/filter", json={"work_pools": {"name": {"any_": ["adw"]}}}) and ask(
+            self._prefect, "post", "/work_pools/adw/workers/filter", json={}
+        )
+        if not any(worker["name"].endswith(f", {self._worker.pid})") for worker in workers):
+            return self._lines["worker"]  # it has yet to say that it is there
+        runs = ask(self._prefect, "post", "/flow_runs/filter", json=chosen)
         return f"at work on {', '.join(sorted(run['name'] for run in runs))}" if runs else "waits for runs"
 
     def _keep_worker(self) -> None:

@@ -149,6 +149,7 @@ echo "$ADW_PHASE of $ADW_ISSUE"
 """
 
 
+FINAL = {"COMPLETED", "CANCELLED", "FAILED", "CRASHED"}
 STUBBORN = "trap '' TERM; while :; do sleep 600; done"
 
 
@@ -295,3 +296,8 @@ def hand_over(adw: Adw, *args: str) -> str:
     done = adw.call("run", str(adw.issues), "--detach", *args)
     assert done.returncode == 0, done.stdout
     return done.stdout.split("/flow-run/")[1].split()[0]
+
+
+def ended(adw: Adw, run: str) -> Any:
+    """The final state of a flow run."""
+    return until(lambda: (s := read(adw.home, f"flow_runs/{run}")["state"]) and s["type"] in FINAL and s)

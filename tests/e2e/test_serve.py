@@ -9,15 +9,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.e2e.conftest import STUBBORN, WRITES, Adw, Serving, active_slots, ask, configure, hand_over, read, set_state, slug, until
+from tests.e2e.conftest import STUBBORN, WRITES, Adw, Serving, active_slots, ask, configure, ended, hand_over, read, set_state, slug, until
 
 pytestmark = pytest.mark.xdist_group("serve")  # they share one `adw serve`
-FINAL = {"COMPLETED", "CANCELLED", "FAILED", "CRASHED"}
-
-
-def ended(adw: Adw, run: str) -> Any:
-    """The final state of a flow run."""
-    return until(lambda: (s := read(adw.home, f"flow_runs/{run}")["state"]) and s["type"] in FINAL and s)
 
 
 def submit(adw: Adw, **order: Any) -> str:
