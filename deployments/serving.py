@@ -1,12 +1,15 @@
 """The application that adw's own Prefect server serves."""
 
 import asyncio
+import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from prefect.server.api.server import create_app as prefect_app
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 SOON = (b"retry-after", b"0.1")
 BUSY = 503
 PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)  # seconds between tries, each half as long again at most
+LOCK_LIMIT = 5000  # milliseconds
 LOGOS = Path(__file__).with_name("logos")  # a picture for each kind of Block, by its slug
 
 
@@ -89,8 +93,23 @@ def _soon(send: Send) -> Send:
     return answer
 
 
+def give_up_soon(_connection: Any, record: Any, _proxy: Any) -> None:
+    """Wait a few seconds for SQLite's lock, and not Prefect's minute, before `Patient` asks again.
+
+    Now and then a transaction keeps the lock while it waits for a connection, and all connections wait for the lock: seen as
+    a minute in which nothing happened.
+    """
+    if not record.info.get("adw"):
+        record.info["adw"] = "has given it its limit"
+        cursor = record.dbapi_connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {LOCK_LIMIT}")
+        cursor.close()
+
+
 def create_app() -> Any:
     """Prefect's application, as a factory for uvicorn."""
+    if "sqlite" in os.environ.get("PREFECT_API_DATABASE_CONNECTION_URL", "sqlite"):
+        event.listen(Pool, "checkout", give_up_soon)  # "connect" would be too early: there Prefect sets it
     app = prefect_app()
     app.add_middleware(Patient)
     app.router.routes.insert(0, Mount("/adw", StaticFiles(directory=LOGOS)))  # first: the UI takes all that is left

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from prefect import State, flow, tags
+from prefect import State, flow
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectNotFound
@@ -91,12 +91,19 @@ def ad_hoc(order: Order) -> State[Any]:
     try:
         delivery = order.delivery()
         hub = find_hub(Path(delivery.repository), delivery.branch)
-        with alone(hub), tags(f"repository:{hub.place.slug}"):
+        tag(hub)
+        with alone(hub):
             return delivered(delivery)
     except TimeoutError:
         return Cancelled(message=f"another run of {order.repository} is at work, and schedule.overlap in its adw.toml says to skip this one")
     except AdwError as no:
         return Failed(message=str(no), data=no)
+
+
+def tag(hub: Hub) -> None:
+    """Tag the run with its repository, which its deployment cannot know."""
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(flow_run.id, tags=["adw", f"repository:{hub.place.slug}"])
 
 
 @contextmanager

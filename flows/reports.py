@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.exceptions import PrefectException
-from prefect.utilities.urls import url_for
+from prefect.settings import get_current_settings
 
 from adw import report
 from adw.journal import Journal
@@ -83,7 +83,8 @@ def _log(site: Site, issue: Issue, log: Path) -> str:
 def _markdown(key: str, text: str, description: str) -> str:
     """Publish a page; returns its address in the UI, empty where that is not known."""
     made = cast("UUID", create_markdown_artifact(text, key=_key(key), description=description))
-    return url_for("artifact", obj_id=made) or ""
+    ui = get_current_settings().ui_url
+    return f"{ui}/artifacts/artifact/{made}" if ui else ""
 
 
 def _key(name: str) -> str:

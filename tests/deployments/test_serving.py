@@ -1,9 +1,12 @@
 import asyncio
+from pathlib import Path
 
 import pytest
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.types import Message, Receive, Scope, Send
 
-from deployments.serving import Patient
+from deployments.serving import LOCK_LIMIT, Patient, give_up_soon
 
 
 def answered(*statuses: int) -> tuple[list[Message], list[bytes]]:
@@ -49,3 +52,18 @@ def test_who_met_a_busy_database_to_the_end_is_told_to_come_back_soon() -> None:
 def test_another_answer_is_passed_on_as_it_is(status: int) -> None:
     sent, heard = answered(status)
     assert (sent[0]["status"], sent[0]["headers"], len(heard)) == (status, [(b"a", b"b")], 1)
+
+
+def test_a_connection_waits_for_the_lock_of_sqlite_only_a_few_seconds_whatever_was_set_when_it_was_made(tmp_path: Path) -> None:
+    async def found() -> list[int]:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'x.db'}")
+        event.listen(engine.sync_engine, "connect", lambda connection, _: connection.cursor().execute("PRAGMA busy_timeout = 60000"))
+        event.listen(engine.sync_engine.pool, "checkout", give_up_soon)
+        limits = []
+        for _ in range(2):
+            async with engine.connect() as connection:
+                limits.append((await connection.execute(text("PRAGMA busy_timeout"))).scalar_one())
+        await engine.dispose()
+        return limits
+
+    assert asyncio.run(found()) == [LOCK_LIMIT] * 2

@@ -1,19 +1,20 @@
 """The Prefect UI in a real browser: Debian's Chromium, driven by Playwright. `make screenshots` keeps what it sees."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from tests.conftest import make_repository
 from tests.e2e.conftest import Adw, Serving, configure, slug, until
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-expect.set_options(timeout=60_000)
+expect.set_options(timeout=100_000)
 PICTURES = os.environ.get("ADW_PICTURES", "")
 AGENT = """
 case $ADW_PHASE in
@@ -31,7 +32,7 @@ def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 860})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(100_000)
         yield page
         browser.close()
 
@@ -50,6 +51,13 @@ def picture(page: Page, name: str) -> None:
     if PICTURES:
         page.wait_for_load_state("networkidle")
         page.screenshot(path=Path(PICTURES) / f"{name}.png")
+
+
+def opened(page: Page, link: Locator) -> Page:
+    """The page that a link of a report opens."""
+    with page.expect_popup() as new:
+        link.click()
+    return new.value
 
 
 def choose(page: Page, number: int, downs: int) -> None:
@@ -95,11 +103,11 @@ def test_a_person_edits_the_pool_starts_a_run_by_the_form_watches_it_and_reads_i
     picture(page, "run")
     page.get_by_text("Artifacts", exact=True).click()
     picture(page, "artifacts")
-    page.goto(f"{serving.ui}/artifacts")
-    page.get_by_text(f"{name}-say-hello", exact=False).first.click()
+    page.get_by_text(f"{name}-run", exact=True).first.click()
+    page = opened(page, page.get_by_role("link", name=re.compile("say-hello-.*: Say hello")).first)
     expect(page.get_by_text("diff --git a/hello.txt b/hello.txt").first).to_be_visible()
     picture(page, "report")
-    page.get_by_role("link", name="1-build").first.click()
+    page = opened(page, page.get_by_role("link", name="1-build").first)
     expect(page.get_by_text("wrote hello.txt").first).to_be_visible()
     assert (shelf.repository.path / "hello.txt").read_text() == "hello\n"
     assert next(e["slots"] for e in shelf.events() if e["event"] == "flow started") == 3
