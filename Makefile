@@ -41,7 +41,7 @@ test: setup  ## set up, and run the tests
 check: setup  ## all that CI checks: format, lint, types, layers, tests with coverage
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy --no-error-summary adw flows tasks deployments benchmarks
+	@$(BIN)/mypy --no-error-summary adw flows tasks deployments benchmarks docs/own-flow
 	@$(BIN)/lint-imports --no-logo >.import-linter.log || { cat .import-linter.log; exit 1; }
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m $(PYTEST) --durations=10
@@ -60,6 +60,10 @@ lock: | $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)  ## resolve the dependencies
 .PHONY: picture
 picture: setup  ## record the demo's terminal into docs/demo.svg
 	@dir=$$(mktemp -d) && $(BIN)/adw demo "$$dir/adw-demo" --svg docs/demo.svg && rm -rf "$$dir"
+
+.PHONY: screenshots
+screenshots: setup  ## write pictures of the Prefect UI into docs/ui (needs Debian's chromium)
+	@mkdir -p docs/ui && ADW_PICTURES=docs/ui CI=true $(BIN)/python -m pytest -q tests/e2e/test_ui.py
 
 .PHONY: bench-small
 bench-small: setup  ## measure adw's overheads, and what a cluster of one, two and three workers gives

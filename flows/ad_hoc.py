@@ -11,7 +11,6 @@ from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Failed
-from prefect_dask.task_runners import DaskTaskRunner
 from pydantic import BaseModel, ConfigDict, Field
 
 from adw.errors import AdwError, Misuse
@@ -20,7 +19,7 @@ from adw.issues import markdown
 from adw.mirror import Hub, find_hub
 from flows.deliver import delivered
 from flows.delivery import Delivery
-from flows.work import local_cluster
+from flows.work import threads
 
 
 def choices(schema: dict[str, Any]) -> None:
@@ -83,7 +82,7 @@ def run_name() -> str:
 @flow(
     name="ad hoc",
     flow_run_name=run_name,
-    task_runner=DaskTaskRunner(cluster_class=local_cluster, cluster_kwargs={"slots": 1}),  # type: ignore[arg-type]
+    task_runner=threads(),
     description="Deliver one issue, or files of them, for a repository of your choice.",
 )
 def ad_hoc(order: Order) -> State[Any]:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -23,7 +23,7 @@ from prefect.context import FlowRunContext, TagsContext
 from prefect.exceptions import ObjectNotFound
 
 from adw import proc
-from adw.config import ClusterConfig
+from adw.config import ClusterConfig, Config
 from adw.errors import AgentCrashed, Misuse
 from adw.journal import Journal
 from adw.mirror import Hub
@@ -108,12 +108,13 @@ class Cluster:
         finally:
             over.set()
 
-    def send(self, task: Task[Any, Any], args: tuple[Any, ...], priority: int) -> Sent:
-        """Have a worker run a phase, as soon as one has room."""
+    def send(self, task: Task[Any, Any], args: tuple[Any, ...], priority: int, config: Config) -> Sent:
+        """Have a worker run a phase by a configuration, its pool and cluster aside, as soon as one has room."""
         self.check()
         address = self._places.take(priority)
         try:
-            errand = self._errand(task, args)
+            own = {"pool": self._site.config.pool, "cluster": self._site.config.cluster}
+            errand = self._errand(task, (replace(self._site, config=config.model_copy(update=own)), *args))
             future = self._client.submit(
                 remote.run,
                 pickle.dumps(errand),
@@ -154,7 +155,7 @@ class Cluster:
         run = {"id": str(context.flow_run.id), "flow_id": str(context.flow_run.flow_id), "name": context.flow_run.name}
         return Errand(
             task=task.fn.__name__,
-            args=(self._site, *args),
+            args=args,
             task_run=uuid.uuid4(),
             flow_run=run,
             topic=self._topic if self.far else "",

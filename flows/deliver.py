@@ -5,36 +5,23 @@ the gate: never more at once than the pool has slots.
 """
 
 import contextvars
-import os
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from prefect import State, flow
 from prefect.exceptions import TerminationSignal
-from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled, Completed, Failed
-from prefect_dask.task_runners import DaskTaskRunner
 
-from adw import graph, guard, phases, proc, report, results
-from adw.config import Config
+from adw import phases, proc, report, results
 from adw.errors import AdwError, AgentFailed, Blocked, Conflict, Interrupted, Misuse
-from adw.issues import markdown
-from adw.journal import Journal
-from adw.mirror import Hub, find_hub, sync
 from adw.model import Change, Issue, Outcome, Verdict
-from adw.phases import Site
-from adw.pool import Pool
-from flows import blocks
 from flows.approval import ask_a_person
-from flows.cluster import opened
-from flows.delivery import Delivery, configured, new_name, run_name
-from flows.maintain import reconcile
-from flows.reports import Moving, publish
-from flows.watch import Watch
-from flows.work import Work, local_cluster, start_cluster
+from flows.delivery import Delivery, run_name
+from flows.reports import publish
+from flows.start import begun
+from flows.work import Work, threads
 from tasks import phases as tasks
 
 URGENT = 1_000_000  # the Dask priority of what stands before a landing: before any new work
@@ -43,7 +30,7 @@ URGENT = 1_000_000  # the Dask priority of what stands before a landing: before 
 @flow(
     name="deliver",
     flow_run_name=run_name,
-    task_runner=DaskTaskRunner(cluster_class=local_cluster, cluster_kwargs={"slots": 1}),  # type: ignore[arg-type]
+    task_runner=threads(),
     description="Land finished, tested changes for issues on a branch of a repository.",
 )
 def deliver(delivery: Delivery) -> State[Any]:
@@ -53,34 +40,15 @@ def deliver(delivery: Delivery) -> State[Any]:
 
 def delivered(delivery: Delivery) -> State[Any]:
     """Deliver, in a flow run: the state that it ends in, with its outcomes or with the reason why there are none."""
+    outcomes: list[Outcome] = []
     try:
-        hub = find_hub(Path(delivery.repository), delivery.branch)
-    except AdwError as no:
-        return Failed(message=str(no), data=no)
-    journal = Journal(hub.place.runs / (delivery.run or new_name(flow_run.id)))
-    journal.keep(delivery.model_dump(mode="json"))
-    state = _delivered_to(hub, journal, delivery)
-    if deployment.id:  # else the process that started us says how it ended
-        journal.event("run ended", **ended(state))
-    return state
-
-
-def ended(state: State[Any]) -> dict[str, str]:
-    """How a run ended, for its journal."""
-    if state.is_cancelled():
-        return {"state": "interrupted", "reason": ""}
-    return {"state": "done", "reason": ""} if state.is_completed() else {"state": "failed", "reason": state.message or ""}
-
-
-def _delivered_to(hub: Hub, journal: Journal, delivery: Delivery) -> State[Any]:
-    try:
-        with Watch(flow_run.id).kept():
-            outcomes = _deliver(hub, journal, delivery)
+        with begun(delivery) as work:
+            outcomes = foreseen(work) if delivery.dry_run else deliver_all(work, work.issues, allow_red_base=delivery.allow_red_base)
+            publish(work.site, work.issues, outcomes)
     except AdwError as no:
         return Failed(message=str(no), data=no)
     except TerminationSignal:
         proc.end_all()  # the agents first, or their tasks would not end
-        outcomes = []
     if proc.stopped():
         return Cancelled(message="interrupted: the same issues again go on where this run was")
     if crashed := next((outcome for outcome in outcomes if outcome.state == "crashed"), None):
@@ -88,63 +56,15 @@ def _delivered_to(hub: Hub, journal: Journal, delivery: Delivery) -> State[Any]:
     return Completed(message=report.summary(outcomes), data=outcomes)
 
 
-def _deliver(hub: Hub, journal: Journal, delivery: Delivery) -> list[Outcome]:
-    asked = [*delivery.issues, *markdown.read_matching(delivery.sources, hub.root)]
-    for line in blocks.write(hub, hub.config(), delivery.agents or 0):
-        journal.event("note", text=line)
-    config = configured(hub, delivery)
-    said = reconcile(Pool(hub, config.pool))
-    # Only now: till then the journal tells of the process before this one, if there was one, which is to be mended, too.
-    journal.event("process started", pid=os.getpid(), birth=proc.born(os.getpid()))
-    if said:
-        journal.event("note", text=said)
-    sync(hub)
-    landed = hub.mirror.trailers(hub.tip())
-    issues = graph.in_order(asked, frozenset(landed))
-    site = Site(run=journal.folder.name, repository=delivery.repository, branch=hub.branch, config=config)
-    if delivery.dry_run:
-        _begun(journal, issues, guard.slots(config.pool))
-        outcomes = foreseen(issues, landed)
-        for outcome in outcomes:
-            tell(journal, outcome)
-    else:
-        with opened(site, hub, journal) as cluster:
-            _begun(journal, issues, cluster.slots if cluster else start_local(config, journal))
-            with Moving(hub, journal).shown():
-                outcomes = deliver_all(Work(site, hub, journal, landed, cluster), issues, allow_red_base=delivery.allow_red_base)
-    publish(site, issues, outcomes)
-    return outcomes
-
-
-def _begun(journal: Journal, issues: Sequence[Issue], slots: int) -> None:
-    journal.event(
-        "flow started",
-        flow_run=str(flow_run.id),
-        ui=str(flow_run.ui_url or ""),
-        slots=slots,
-        pid=os.getpid(),
-        birth=proc.born(os.getpid()),
-        issues=[{"id": issue.id, "title": issue.title} for issue in issues],
-    )
-
-
-def foreseen(issues: Sequence[Issue], landed: Mapping[str, str]) -> list[Outcome]:
+def foreseen(work: Work) -> list[Outcome]:
     """What a delivery would do, in its order."""
-    return [Outcome(issue=i.id, title=i.title, state="already landed" if i.id in landed else "to be delivered", sha=landed.get(i.id, "")) for i in issues]
-
-
-def tell(journal: Journal, outcome: Outcome) -> None:
-    """Say in the journal how an issue ended."""
-    journal.event("outcome", issue=outcome.issue, title=outcome.title, state=outcome.state, reason=outcome.reason[:4000], sha=outcome.sha)
-
-
-def start_local(config: Config, journal: Journal) -> int:
-    """Make the cluster of threads of this process; returns how many slots it has."""
-    slots = guard.slots(config.pool)
-    if slots < config.pool.size:
-        journal.event("note", text=f"{slots} of {config.pool.size} slots are lent: there is memory for no more ({config.pool.memory_gb:g} GB each)")
-    start_cluster(slots)
-    return slots
+    outcomes = [
+        Outcome(issue=i.id, title=i.title, state="already landed" if i.id in work.landed else "to be delivered", sha=work.landed.get(i.id, ""))
+        for i in work.issues
+    ]
+    for outcome in outcomes:
+        work.tell(outcome)
+    return outcomes
 
 
 def deliver_all(work: Work, issues: Sequence[Issue], *, allow_red_base: bool) -> list[Outcome]:
@@ -188,7 +108,7 @@ def deliver_one(work: Work, issue: Issue) -> None:
         work.journal.event("crash", issue=issue.id, error=type(no).__name__, trace=traceback.format_exc())
         outcome = Outcome(issue=issue.id, title=issue.title, state="crashed", reason=f"{type(no).__name__}: {no}")
     work.outcomes[issue.id].set_result(outcome)  # first: others wait for it, and the journal may find the disk full
-    tell(work.journal, outcome)
+    work.tell(outcome)
 
 
 def _delivered(work: Work, issue: Issue) -> Outcome:
@@ -243,12 +163,20 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
     insist({"the tests fail": tested, "the review found the change unfit to land": reviewed})
     if work.site.config.approve:
         approved(work, issue, documented)
+    return land_in_turn(work, issue, documented, attempt)
+
+
+def land_in_turn(work: Work, issue: Issue, change: Change, attempt: int) -> str:
+    """When it is this issue's turn, test the change on the tip of then, and land it; from the start again if the branch moved. Returns its SHA.
+
+    Conflict if it no longer merges, AgentFailed if the tests fail there.
+    """
     with work.turn.taken(issue.priority):
         while True:
             tip = work.hub.tip()
             if sha := landed_since(work, issue, change.base, tip):
                 return sha
-            candidate = phases.candidate(work.site, issue, documented, tip)
+            candidate = phases.candidate(work.site, issue, change, tip)
             insist({f"the tests fail on top of {candidate.onto[:10]}": work.run(tasks.test, issue, candidate, attempt, priority=URGENT)})
             if work.run(tasks.land, issue, candidate, attempt, priority=URGENT):
                 return candidate.sha

@@ -2,8 +2,9 @@
 
 import inspect
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import dask
@@ -15,10 +16,11 @@ from prefect.context import FlowRunContext
 from prefect_dask.task_runners import DaskTaskRunner
 
 from adw import proc, results
+from adw.config import override
 from adw.errors import AgentFailed, Conflict
 from adw.journal import Journal
 from adw.mirror import Hub
-from adw.model import Attempt, Candidate, Change, Outcome, Plan, Verdict
+from adw.model import Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict
 from adw.phases import Site
 from flows.cluster import QUIET, Cluster, Sent
 from flows.turn import Turn
@@ -79,10 +81,27 @@ class Work:
     journal: Journal
     landed: dict[str, str]  # issue id → commit, before this run
     cluster: Cluster | None = None  # of other processes; else phases run in threads of this one
+    issues: Sequence[Issue] = ()  # in an order in which each comes behind those that it depends on
     turn: Turn = field(default_factory=Turn)
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
     green: "Future[None]" = field(default_factory=Future)  # set once the tests are known to pass on the branch as it is
+
+    def using(self, **settings: Any) -> "Work":
+        """The same work with other settings for what is submitted by it, as in `using(agent__command="…")`."""
+        return replace(self, site=replace(self.site, config=override(self.site.config, **settings)))
+
+    def begin(self, issue: Issue, number: int = 1) -> Attempt:
+        """Begin a try at an issue, on the tip of now; the same one if it was begun before, and its base is still in the branch."""
+        tip = self.hub.tip()
+        for attempt in results.attempts(self.hub, issue):
+            if attempt.number == number and self.hub.mirror.is_ancestor(attempt.base, tip):
+                return attempt
+        return results.begin(self.hub, issue, number, tip)
+
+    def tell(self, outcome: Outcome) -> None:
+        """Say in the journal how an issue ended."""
+        self.journal.event("outcome", issue=outcome.issue, title=outcome.title, state=outcome.state, reason=outcome.reason[:4000], sha=outcome.sha)
 
     def run(self, task: Task[Any, Any], *args: Any, priority: int = 0) -> Any:
         """Have a phase run, and wait for its result."""
@@ -107,7 +126,7 @@ class Work:
             return Known(known)
         for candidate in (arg for arg in rest if isinstance(arg, Candidate) and arg.sha != arg.onto):
             self.hub.hold(issue.key, candidate.sha)
-        return cluster.send(task, args, priority)
+        return cluster.send(task, args, priority, self.site.config)
 
     def result(self, call: Call) -> Any:
         """The result of a phase. One that Prefect had cached is kept in git, too; it is made again if its commit is gone."""
@@ -145,6 +164,11 @@ class Work:
         if noes:
             raise AgentFailed("\n\n".join(noes))
         return found
+
+
+def threads() -> Any:
+    """The task runner of flows that run phases: threads of the flow's own process, as many as there are slots."""
+    return DaskTaskRunner(cluster_class=local_cluster, cluster_kwargs={"slots": 1})  # type: ignore[arg-type]
 
 
 def local_cluster(slots: int) -> LocalCluster:

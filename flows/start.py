@@ -1,0 +1,105 @@
+"""Begins a run on a repository: whatever a flow then does with the phases, it starts and ends like this."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from prefect.runtime import deployment, flow_run
+
+from adw import graph, guard, proc
+from adw.config import Config
+from adw.errors import AdwError
+from adw.issues import markdown
+from adw.journal import Journal
+from adw.mirror import Hub, find_hub, sync
+from adw.model import Issue
+from adw.phases import Site
+from adw.pool import Pool
+from flows import blocks
+from flows.cluster import opened
+from flows.delivery import Delivery, configured, new_name
+from flows.maintain import reconcile
+from flows.reports import Moving
+from flows.watch import Watch
+from flows.work import Work, start_cluster
+
+
+@contextmanager
+def begun(delivery: Delivery) -> Iterator[Work]:
+    """For the block, a run on a repository, in a flow run: its issues, and what phases of them are run with.
+
+    The Blocks are written where `adw.toml` changed, what crashes left is cleared up, the mirror is brought up to date, and a
+    cluster is made. The run is in the journal, can be cancelled from afar, and shows its progress in the UI.
+    """
+    hub = find_hub(Path(delivery.repository), delivery.branch)
+    journal = Journal(hub.place.runs / (delivery.run or new_name(flow_run.id)))
+    journal.keep(delivery.model_dump(mode="json"))
+    with _told(journal), Watch(flow_run.id).kept(), ExitStack() as stack:
+        asked = [*delivery.issues, *markdown.read_matching(delivery.sources, hub.root)]
+        config = _settled(hub, journal, delivery)
+        landed = hub.mirror.trailers(hub.tip())
+        site = Site(run=journal.folder.name, repository=delivery.repository, branch=hub.branch, config=config)
+        cluster = None if delivery.dry_run else stack.enter_context(opened(site, hub, journal))
+        work = Work(site, hub, journal, landed, cluster, graph.in_order(asked, frozenset(landed)))
+        _begin(work, cluster.slots if cluster else guard.slots(config.pool) if delivery.dry_run else _start_local(config, journal))
+        stack.enter_context(Moving(hub, journal).shown())
+        yield work
+
+
+@contextmanager
+def _told(journal: Journal) -> Iterator[None]:
+    """Say in the journal how the block ended, if it is the run of a deployment: else the process that started us knows more."""
+    state, reason = "done", ""
+    try:
+        yield
+    except AdwError as no:
+        state, reason = "failed", str(no)
+        raise
+    except BaseException as no:
+        state, reason = "failed", f"{type(no).__name__}: {no}"
+        raise
+    finally:
+        if proc.stopped():
+            state, reason = "interrupted", ""
+        if deployment.id:
+            journal.event("run ended", state=state, reason=reason)
+
+
+def _settled(hub: Hub, journal: Journal, delivery: Delivery) -> Config:
+    """The configuration, once Blocks, what crashes left, and the mirror are as they should be."""
+    for line in blocks.write(hub, hub.config(), delivery.agents or 0):
+        journal.event("note", text=line)
+    config = configured(hub, delivery)
+    said = reconcile(Pool(hub, config.pool))
+    # Only now: till then the journal tells of the process before this one, if there was one, which is to be mended, too.
+    journal.event("process started", pid=os.getpid(), birth=proc.born(os.getpid()))
+    if said:
+        journal.event("note", text=said)
+    sync(hub)
+    return config
+
+
+def _begin(work: Work, slots: int) -> None:
+    work.journal.event(
+        "flow started",
+        flow_run=str(flow_run.id),
+        ui=str(flow_run.ui_url or ""),
+        slots=slots,
+        pid=os.getpid(),
+        birth=proc.born(os.getpid()),
+        issues=_named(work.issues),
+    )
+
+
+def _named(issues: Sequence[Issue]) -> list[dict[str, str]]:
+    return [{"id": issue.id, "title": issue.title} for issue in issues]
+
+
+def _start_local(config: Config, journal: Journal) -> int:
+    """Make the cluster of threads of this process; returns how many slots it has."""
+    slots = guard.slots(config.pool)
+    if slots < config.pool.size:
+        journal.event("note", text=f"{slots} of {config.pool.size} slots are lent: there is memory for no more ({config.pool.memory_gb:g} GB each)")
+    start_cluster(slots)
+    return slots
