@@ -57,20 +57,26 @@ class PoolConfig(Section):
     """The worktrees that agents and tests work in."""
 
     size: int = Field(5, ge=1, le=100, description="How many slots there are, and so how many agents and tests work at once.")
-    base_path: str = Field("", description="Where the slots are, best on the fastest disk; by default in adw's own folder.")
+    base_path: str = Field("", description="Where the slots are, best on the fastest disk; by default in adw's own folder.", examples=["/mnt/fast/adw"])
     keep: tuple[str, ...] = Field((".venv", "node_modules"), description="Patterns (as in .gitignore) that survive the cleaning of a slot.")
     include: tuple[str, ...] = Field(
-        (), description="Patterns of ignored files of your checkout that are copied into each slot, such as `.env`; `.worktreeinclude` adds to them."
+        (),
+        description="Patterns of ignored files of your checkout that are copied into each slot, such as `.env`; `.worktreeinclude` adds to them.",
+        examples=[[".env"]],
     )
     env: tuple[str, ...] = Field(
-        (), description="Names of environment variables that agents, tests and setup get from adw's own environment, beside a small allow-list."
+        (),
+        description="Names of environment variables that agents, tests and setup get from adw's own environment, beside a small allow-list.",
+        examples=[["DATABASE_URL"]],
     )
     setup: str = Field("", description="A line for sh, run in a slot when a setup file changed since it last ran there.", examples=["npm ci"])
-    setup_files: tuple[str, ...] = Field((), description="The files that `setup` depends on, usually lock files.")
+    setup_files: tuple[str, ...] = Field((), description="The files that `setup` depends on, usually lock files.", examples=[["package-lock.json"]])
     setup_minutes: Minutes = Field(15, description="The time limit of setup, in minutes.")
-    memory_gb: float = Field(1.0, ge=0, description="Memory to allow for each agent, in GB: fewer slots are lent where less than this is free for each.")
-    disk_floor: float = Field(10.0, ge=0, le=100, description="The share of the disk, in percent, that must stay free.")
-    slot_gb: float = Field(10.0, gt=0, description="How large one slot may get while an agent or a test works in it, in GB.")
+    memory_gb: float = Field(
+        1.0, ge=0, title="Memory (GB)", description="Memory to allow for each agent, in GB: fewer slots are lent where less than this is free for each."
+    )
+    disk_floor: float = Field(10.0, ge=0, le=100, title="Disk floor (%)", description="The share of the disk, in percent, that must stay free.")
+    slot_gb: float = Field(10.0, gt=0, title="Largest slot (GB)", description="How large one slot may get while an agent or a test works in it, in GB.")
 
 
 def _url(text: str) -> str:
