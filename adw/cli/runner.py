@@ -57,6 +57,8 @@ def _deliver(journal: Journal) -> tuple[int, str, str]:
     delivery = Delivery.model_validate(journal.order())
     with tags(f"repository:{Place(journal.folder.parent.parent).slug}"):
         ended: State[Any] = deliver(delivery, return_state=True)
+    if ended.is_cancelled():
+        return INTERRUPTED, "interrupted", ""
     result = ended.result(raise_on_failure=False)
     if isinstance(result, BaseException):
         raise result

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.e2e.conftest import Adw, configure, ended, hand_over, serve, until
@@ -87,5 +88,7 @@ def test_one_setting_puts_all_of_the_server_into_postgresql(adw: Adw, postgres: 
         kept = [path.read_text(errors="replace") for path in [*adw.home.rglob("*.log"), *adw.home.rglob("*.json*"), serving.log] if path.is_file()]
         assert not [text for text in kept if PASSWORD in text]
     finally:
+        for process in [p for p in psutil.Process().children() if "serve" in p.cmdline()]:
+            process.kill()  # what a failure left
         env = {**os.environ, "ADW_HOME": str(adw.home)}
         subprocess.run([sys.executable, "-c", "from adw import server; server.stop()"], env=env, check=True, timeout=60)
