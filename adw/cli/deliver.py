@@ -55,7 +55,7 @@ def hand_over(journal: Journal, *, as_json: bool) -> int:
 
 
 def prepared(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> Journal:
-    """The folder of a new run, once all is checked that can be; `given` are the flags of `adw run`."""
+    """The folder of a new run, once all is checked that can be; `given` are the flags of `adw run`, those that were left out as None or not at all."""
     check(hub, issues, given)
     return new_run(hub, {"repository": str(hub.root), "issues": [asdict(issue) for issue in issues], "branch": hub.branch, **given})
 
@@ -64,12 +64,12 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
     """Misuse or DiskFull if the run could not come to a good end, as far as that shows before it begins."""
     config = override(
         hub.config(),
-        pool__size=given["agents"],
-        agent__name=given["agent"],
-        agent__command=given["agent_command"],
-        test__command=given["test_command"],
-        tries=given["tries"],
-        approve=given["approve"],
+        pool__size=given.get("agents"),
+        agent__name=given.get("agent"),
+        agent__command=given.get("agent_command"),
+        test__command=given.get("test_command"),
+        tries=given.get("tries"),
+        approve=given.get("approve"),
     )
     if not config.test.command.strip():
         msg = "no test command: set test.command in adw.toml (`adw init` writes one), or give --test-command 'python -m pytest -q'"

@@ -22,7 +22,6 @@ NAME = "adw-demo"
 WIDTH = 120  # columns of the picture
 FIRST = "{number} issues for {repository}; a scripted agent, real git, real tests"
 LAST = "the project is in {repository} (`git log` there shows what landed); once more: adw demo --again {folder}"
-FLAGS = {"agents": None, "agent": None, "agent_command": None, "test_command": None, "tries": None, "allow_red_base": False}
 
 
 def demo(folder: Path, *, again: bool, svg: Path | None) -> int:
@@ -35,7 +34,7 @@ def demo(folder: Path, *, again: bool, svg: Path | None) -> int:
     console = Console()
     hub = find_hub(repository)
     issues = markdown.read_all([str(folder / "issues")])
-    journal = prepared(hub, issues, FLAGS)
+    journal = prepared(hub, issues, {})
     console.print(FIRST.format(number=len(issues), repository=repository.absolute()), highlight=False, soft_wrap=True)
     began = time.monotonic()
     status = supervise(journal, console)

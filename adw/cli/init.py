@@ -11,7 +11,7 @@ import tomlkit
 from pydantic import BaseModel
 
 from adw import config
-from adw.config import AgentConfig, ChecksConfig, Config, PoolConfig, ScheduleConfig
+from adw.config import AgentConfig, ChecksConfig, ClusterConfig, Config, PoolConfig, ScheduleConfig
 from adw.errors import Misuse
 from adw.git import Git, locate
 
@@ -77,12 +77,13 @@ def text(found: Found, branch: str) -> str:
     document = tomlkit.document()
     document.add(tomlkit.comment(f":schema ./{config.SCHEMA_FILE}"))
     document.add(tomlkit.comment("How adw works on this repository. A setting behind a # has the default that it shows."))
-    _fill(document, Config, {"branch": branch, "docs": found.docs}, skip={"test", "agent", "pool", "schedule"})
+    _fill(document, Config, {"branch": branch, "docs": found.docs}, skip={"test", "agent", "pool", "schedule", "cluster"})
     for name, model, known in (
         ("test", ChecksConfig, {"command": found.test}),
         ("agent", AgentConfig, {"name": "command", "command": ""}),
         ("pool", PoolConfig, {"setup": found.setup, "setup_files": found.setup_files} if found.setup else {}),
         ("schedule", ScheduleConfig, {}),
+        ("cluster", ClusterConfig, {}),
     ):
         table = tomlkit.table()
         _fill(table, model, known, skip=set())
@@ -98,9 +99,12 @@ def _fill(into: "tomlkit.TOMLDocument | tomlkit.items.Table", model: type[BaseMo
         into.add(tomlkit.comment(str(field.description)))
         if name in known:
             into.add(name, known[name])
-        elif name == "secrets":
-            into.add(tomlkit.comment('secrets = { ANTHROPIC_API_KEY = "anthropic-api-key" }'))
+            continue
+        default = field.get_default(call_default_factory=True)
+        if isinstance(default, dict):  # of which an example says more than that it is empty
+            inline = tomlkit.inline_table()
+            inline.update(field.examples[0] if field.examples else default)
+            into.add(tomlkit.comment(f"{name} = {inline.as_string()}"))
         else:
-            default = field.get_default(call_default_factory=True)
             value = tomlkit.item(list(default) if isinstance(default, tuple) else default)
             into.add(tomlkit.comment(f"{name} = {value.as_string()}"))
