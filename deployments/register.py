@@ -159,7 +159,7 @@ async def _remove(slug: str) -> list[str]:
             with suppress(ObjectNotFound):
                 await client.delete_deployment((await client.read_deployment_by_name(name)).id)
                 said.append(f"removed the deployment {name}")
-        for kind in (blocks.WorktreePool, blocks.CodingAgent):
+        for kind in (blocks.WorktreePool, blocks.CodingAgent, blocks.DaskCluster):
             with suppress(ObjectNotFound):
                 document = await client.read_block_document_by_name(slug, kind.get_block_type_slug())
                 await client.delete_block_document(document.id)

@@ -1,12 +1,10 @@
-"""Reconcile what crashes left behind, and prune what is no longer needed."""
+"""Reconcile what crashes left behind."""
 
 import asyncio
 from itertools import chain
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State, TaskRun
@@ -16,24 +14,9 @@ from prefect.states import Crashed
 
 from adw import clean
 from adw.home import places
-from adw.mirror import Hub, find_hub, sync
 from adw.pool import Pool
-from flows.blocks import WorktreePool
 
 PAGE = 200
-
-
-@flow(name="prune", description="Remove old runs, idle slots, and adw's refs of issues that landed.")
-def prune_repository(repository: str, days: float = 30) -> str:
-    """Prune one repository on this host."""
-    hub = find_hub(Path(repository))
-    sync(hub)
-    return str(clean.prune(hub, pool_of(hub), days))
-
-
-def pool_of(hub: Hub) -> Pool:
-    """The pool as the repository's Block has it."""
-    return Pool(hub, WorktreePool.load(hub.place.slug, _sync=True).settings)  # type: ignore[call-arg, union-attr]
 
 
 def reconcile(pool: Pool) -> str:

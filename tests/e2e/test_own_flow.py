@@ -4,11 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.conftest import Adw, Serving, api, ask, configure, ended, read, until
 
-pytestmark = pytest.mark.xdist_group("serve")  # it shares the `adw serve` of other tests where it can
 EXAMPLE = Path("docs/own-flow/best_of_two.py").absolute()
 AGENTS = {
     "long": "seq 30 > hello.txt",

@@ -40,7 +40,7 @@ def test_a_block_that_was_edited_is_used_until_adw_toml_changes(adw: Adw) -> Non
     assert adw.call("run", str(adw.issues)).returncode == 0
     assert slots(adw) == 3
     name = adw.place.name.lower().replace("_", "-")
-    edit = f"from flows.blocks import WorktreePool as W\nb = W.load({name!r})\nb.settings = b.settings.model_copy(update={{'size': 2}})\nb.save({name!r}, overwrite=True)"
+    edit = f"from flows.blocks import WorktreePool as W\nb = W.load({name!r})\nb.size = 2\nb.save({name!r}, overwrite=True)"
     python(adw, edit)
     adw.issue("b")
     assert adw.call("run", str(adw.issues)).returncode == 0
@@ -112,7 +112,8 @@ def test_reconcile_ends_a_run_that_was_killed_and_frees_what_it_held(adw: Adw) -
     run = next(e["flow_run"] for e in adw.events() if e["event"] == "flow started")
     python(
         adw,
-        f"from pathlib import Path; from adw.mirror import find_hub; from flows.maintain import pool_of, reconcile; reconcile(pool_of(find_hub(Path({str(adw.repository.path)!r}))))",
+        "from pathlib import Path; from adw.mirror import find_hub; from adw.pool import Pool; from flows.maintain import reconcile; "
+        f"hub = find_hub(Path({str(adw.repository.path)!r})); reconcile(Pool(hub, hub.config().pool))",
     )
     states = [r["state"]["type"] for r in ask(adw.home, "flow_runs/filter", flow_runs={"id": {"any_": [run]}})]
     states += [r["state"]["type"] for r in ask(adw.home, "task_runs/filter", flow_runs={"id": {"any_": [run]}})]
@@ -136,7 +137,7 @@ def test_prune_removes_what_a_landed_issue_no_longer_needs(adw: Adw) -> None:
     adw.issue("a")
     assert adw.call("run", str(adw.issues)).returncode == 0
     assert len(adw.repository.git("for-each-ref", "refs/adw").splitlines()) > 5
-    python(adw, f"from flows.maintain import prune_repository as p; p({str(adw.repository.path)!r})")
+    assert adw.call("clean").returncode == 0
     left = adw.repository.git("for-each-ref", "--format=%(refname)", "refs/adw").splitlines()
     assert all("/landed" in ref for ref in left), left
     again = adw.call("run", str(adw.issues))
@@ -150,4 +151,4 @@ def test_each_entry_point_of_prefect_yaml_is_a_flow(adw: Adw, deployment: dict[s
     env = {**adw.environment(), "PREFECT_HOME": str(adw.issues.parent / "prefect")}
     done = subprocess.run([sys.executable, "-c", load], env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() in {"deliver", "reconcile", "prune"}
+    assert done.stdout.strip() in {"deliver", "ad hoc"}

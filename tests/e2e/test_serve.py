@@ -11,8 +11,6 @@ import pytest
 
 from tests.e2e.conftest import STUBBORN, WRITES, Adw, Serving, active_slots, ask, configure, ended, hand_over, read, set_state, slug, until
 
-pytestmark = pytest.mark.xdist_group("serve")  # they share one `adw serve`
-
 
 def submit(adw: Adw, **order: Any) -> str:
     """What the form's button does; returns the run's id."""
