@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-# A worker more than cores, as whole runs also wait; not too many, as each has a Prefect server of its own (10 s of CPU, 300 MB).
+# A worker more than cores, as whole runs also wait; not too many, as each has a Prefect
+# server of its own (10 s of CPU, 300 MB). A file stays in one worker: some share an `adw serve`.
 PYTEST := pytest -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 8 --dist loadfile
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 
