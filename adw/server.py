@@ -282,4 +282,7 @@ def keep() -> None:
 
 
 if __name__ == "__main__":
-    keep()
+    try:
+        keep()
+    except AdwError as no:
+        sys.exit(f"adw: {no}")

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from adw.model import PHASES
-from tests.e2e.conftest import Adw, active_slots, until
+from tests.e2e.conftest import LIMIT, Adw, active_slots, until
 
 
 def slow(folder: Path) -> str:
@@ -146,7 +146,7 @@ def test_ctrl_c_ends_the_agents_and_says_how_to_resume(adw: Adw) -> None:
     process = adw.start(*adw.run_args(f"{slow(adw.issues.parent)}\nsleep 1"))
     until(lambda: adw.phase("a", "build"))
     os.kill(process.pid, signal.SIGINT)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=LIMIT)
     assert process.returncode == 130, out
     assert "adw resume" in out
     assert not adw.leased()
@@ -161,7 +161,7 @@ def test_a_second_ctrl_c_ends_at_once_even_an_agent_that_will_not(adw: Adw) -> N
     until(lambda: [p for p in adw.leased() if p.name() == "sleep"])
     os.kill(process.pid, signal.SIGINT)
     os.kill(process.pid, signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=LIMIT)
     assert process.returncode == 130
     until(lambda: not adw.leased())
 
@@ -171,6 +171,6 @@ def test_cancel_ends_a_run_from_elsewhere(adw: Adw) -> None:
     process = adw.start(*adw.run_args("sleep 600"))
     until(lambda: [p for p in adw.leased() if p.name() == "sleep"])
     assert adw.call("cancel").returncode == 0
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=LIMIT)
     assert process.returncode == 130, out
     assert not adw.leased()
