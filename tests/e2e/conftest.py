@@ -255,10 +255,11 @@ def works(process: psutil.Process) -> bool:
 
 
 def serve(home: Path, log: Path, *args: str, **env: str) -> Serving:
-    """Start `adw serve`, and wait until it is ready."""
+    """Start `adw serve`, and wait until it is ready. Untraced, as all of its runs would be traced along."""
     with log.open("wb") as out:
         command = [sys.executable, "-m", "adw", "serve", *args]
-        given = {**os.environ, "ADW_HOME": str(home), "ADW_SERVER_IDLE_MINUTES": "5", "PYTHONUNBUFFERED": "1", **env}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        given = {**environment, "ADW_HOME": str(home), "ADW_SERVER_IDLE_MINUTES": "5", "PYTHONUNBUFFERED": "1", **env}
         serving = Serving(home, subprocess.Popen(command, env=given, stdin=subprocess.DEVNULL, stdout=out, stderr=out), log)
     until(lambda: serving.said("worker") == "waits for runs" or serving.process.poll() is not None)
     assert serving.process.poll() is None, log.read_text()

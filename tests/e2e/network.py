@@ -82,7 +82,12 @@ class Program:
 
     def __post_init__(self) -> None:
         with self.log.open("ab") as out:
-            env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": "1", **self.env}
+            env = {
+                **{name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")},
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                "PYTHONUNBUFFERED": "1",
+                **self.env,
+            }
             self.process = subprocess.Popen(
                 self.argv, env=env, cwd=self.log.parent, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
             )

@@ -25,6 +25,8 @@ from tests.adw.daemon import free_port, listens, served
 from tests.e2e.conftest import Adw, ask, until
 from tests.e2e.network import Network, Program, forwarded, network, scheduler
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 SLOTS = 2
 
 

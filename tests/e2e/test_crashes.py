@@ -12,6 +12,8 @@ import pytest
 from adw.model import PHASES
 from tests.e2e.conftest import LIMIT, Adw, active_slots, until
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 def slow(folder: Path) -> str:
     """An agent that notes each phase it ends, and takes its time."""

@@ -4,7 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import Adw, Serving, api, ask, configure, ended, read, until
+
+pytestmark = pytest.mark.usefixtures("untraced")
 
 EXAMPLE = Path("docs/own-flow/best_of_two.py").absolute()
 AGENTS = {

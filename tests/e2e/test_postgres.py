@@ -18,7 +18,10 @@ from tests.e2e.conftest import Adw, configure, ended, hand_over, serve, until
 BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), Path("/none"))
 PASSWORD = "quite-secret-4711"
 
-pytestmark = pytest.mark.skipif(not (BIN / "initdb").exists() and not os.environ.get("CI"), reason="there is no PostgreSQL: on Debian, apt install postgresql")
+pytestmark = [
+    pytest.mark.usefixtures("untraced"),
+    pytest.mark.skipif(not (BIN / "initdb").exists() and not os.environ.get("CI"), reason="there is no PostgreSQL: on Debian, apt install postgresql"),
+]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ import pytest
 
 from tests.e2e.conftest import STUBBORN, WRITES, Adw, Serving, active_slots, ask, configure, ended, hand_over, read, set_state, slug, until
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 def submit(adw: Adw, **order: Any) -> str:
     """What the form's button does; returns the run's id."""

@@ -9,6 +9,8 @@ import pytest
 
 from tests.e2e.conftest import STUBBORN, Adw, ask, configure, hand_over, read, serve, until
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_when_serving_ends_its_runs_end_with_it_and_can_be_resumed(deployed: Adw, tmp_path: Path, number: int) -> None:

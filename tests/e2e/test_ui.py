@@ -24,7 +24,10 @@ build) echo hello > hello.txt; echo "wrote hello.txt";;
 esac
 """
 
-pytestmark = pytest.mark.skipif(shutil.which(CHROMIUM) is None and not os.environ.get("CI"), reason="there is no Chromium: on Debian, apt install chromium")
+pytestmark = [
+    pytest.mark.usefixtures("untraced"),
+    pytest.mark.skipif(shutil.which(CHROMIUM) is None and not os.environ.get("CI"), reason="there is no Chromium: on Debian, apt install chromium"),
+]
 
 
 @pytest.fixture
