@@ -1,7 +1,7 @@
 """The form of the Prefect UI: one issue, or files of them, for any repository that is registered on this host."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,16 +87,17 @@ def run_name() -> str:
 )
 def ad_hoc(order: Order) -> State[Any]:
     """Deliver what a form asks for, when no other run of the repository is at work."""
-    try:
-        delivery = order.delivery()
-        hub = find_hub(Path(delivery.repository), delivery.branch)
-        tag(hub)
-        with alone(hub):
-            return delivered(delivery)
-    except TimeoutError:
-        return Cancelled(message=f"another run of {order.repository} is at work, and schedule.overlap in its adw.toml says to skip this one")
-    except AdwError as no:
-        return Failed(message=str(no), data=no)
+    with ExitStack() as stack:
+        try:
+            delivery = order.delivery()
+            hub = find_hub(Path(delivery.repository), delivery.branch)
+            tag(hub)
+            stack.enter_context(alone(hub))
+        except TimeoutError:
+            return Cancelled(message=f"another run of {order.repository} is at work, and schedule.overlap in its adw.toml says to skip this one")
+        except AdwError as no:
+            return Failed(message=str(no), data=no)
+        return delivered(delivery)
 
 
 def tag(hub: Hub) -> None:
