@@ -68,8 +68,7 @@ screenshots: setup  ## write pictures of the Prefect UI into docs/ui (needs Debi
 
 .PHONY: bench-small
 bench-small: setup  ## measure adw's overheads, and what a cluster of one, two and three workers gives
-	@$(BIN)/python -m benchmarks.small
-	@$(BIN)/python -m benchmarks.cluster
+	@status=0; for part in small cluster; do $(BIN)/python -m benchmarks.$$part || status=1; done; exit $$status
 
 .PHONY: clean
 clean:  ## remove what setup made

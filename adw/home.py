@@ -43,6 +43,11 @@ class Place:
         readable = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40] or "repository"
         return cls(home() / "repositories" / f"{readable}-{digest(hub)[:8]}")
 
+    @classmethod
+    def of_run(cls, folder: Path) -> "Place":
+        """The place that the folder of a run is in."""
+        return cls(folder.parent.parent)
+
     @property
     def slug(self) -> str:
         """The repository's name in Prefect: of Blocks and tags."""

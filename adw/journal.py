@@ -111,10 +111,14 @@ class Journal:
 
     def progress(self) -> Progress:
         """The state of the run, from all its events."""
-        progress = Progress()
-        for event in self.events()[0]:
-            progress.add(event)
-        return progress
+        reader = self.reader()
+        for _ in reader.news():
+            pass
+        return reader.progress
+
+    def reader(self, *, from_now: bool = False) -> "Reader":
+        """What reads the events as they come, from the first one or from now on."""
+        return Reader(self, self.events()[1] if from_now else 0)
 
     def events(self, start: int = 0) -> tuple[list[dict[str, Any]], int]:
         """The events from a byte position on, and the position behind the last whole one."""
@@ -132,3 +136,18 @@ class Journal:
             except ValueError:
                 continue  # cut off by a crash, with the next event behind it
         return found, start + len(whole)
+
+
+class Reader:
+    """Reads the events of a run as they come, each once, and folds them into its state."""
+
+    def __init__(self, journal: Journal, position: int) -> None:
+        self.progress = Progress()
+        self._journal, self._position = journal, position
+
+    def news(self) -> Iterator[dict[str, Any]]:
+        """The events since the last time, each when it is in the state."""
+        events, self._position = self._journal.events(self._position)
+        for event in events:
+            self.progress.add(event)
+            yield event

@@ -240,9 +240,7 @@ def ask(site: Site, lease: Lease, issue: Issue, prompt: str, secrets: Mapping[st
     before = log.stat().st_size if log.exists() else 0
     env = {**lease.env, **secrets}
     ended = kept(site.agent().argv(file), cwd=lease.tree, env=env, log=log, minutes=site.config.agent.minutes, stdin=file, fds=lease.fds, watch=lease.watch)
-    said = tail(log, before)
-    for secret in filter(None, secrets.values()):
-        said = said.replace(secret, "***")  # what is said is kept in git, and in prompts
+    said = hidden(tail(log, before), secrets)  # what is said is kept in git, and in prompts
     if ended.cut:
         msg = f"the agent was stopped in {order.phase}: {ended.cut}\n{said}"
         raise AgentCut(msg)
@@ -253,6 +251,13 @@ def ask(site: Site, lease: Lease, issue: Issue, prompt: str, secrets: Mapping[st
         msg = f"the agent said no in {order.phase} (exit status {ended.status}):\n{said}"
         raise AgentFailed(msg)
     return said
+
+
+def hidden(text: str, secrets: Mapping[str, str]) -> str:
+    """A text without the values of secrets."""
+    for secret in filter(None, secrets.values()):
+        text = text.replace(secret, "***")
+    return text
 
 
 def tail(log: Path, start: int = 0) -> str:

@@ -74,6 +74,10 @@ class Progress:
         asked = [f"{issue} waits for approval" for issue in sorted(self.asked)]
         return "; ".join([f"{ended} of {len(self.rows)} issues ended", *asked, *([f"at work: {', '.join(at_work)}"] if at_work else [])])
 
+    def stuck(self, now: float, minutes: float) -> bool:
+        """Whether nothing has happened for so long although there is work, and no agent, test or person is waited for."""
+        return bool(self.flow_run) and not self.busy and not self.asked and now - self.last > minutes * 60
+
     def add(self, event: dict[str, Any]) -> None:
         """Take in one event."""
         self.last = event["timestamp"]

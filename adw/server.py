@@ -30,6 +30,7 @@ from adw.model import digest
 PORTS = (*range(4210, 4220), 0)  # the first that is free; 0 is any
 START_LIMIT = 120  # seconds
 IDLE_MINUTES = 30.0
+WORK_POOL = "adw"  # where `adw serve` looks for runs
 KEEP_DAYS = 30.0  # how long the history of runs is kept
 LOOPBACK = "127.0.0.1"
 DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
@@ -101,11 +102,11 @@ def check_version(api: str) -> None:
         raise Misuse(msg)
 
 
-def credentials() -> dict[str, str]:
-    """What the user's own server wants to know of its caller."""
-    if key := os.environ.get("PREFECT_API_KEY"):
+def credentials(login: str = "") -> dict[str, str]:
+    """What a server wants to know of its caller: the login of adw's own, or what is set for the user's."""
+    if not login and (key := os.environ.get("PREFECT_API_KEY")):
         return {"Authorization": f"Bearer {key}"}
-    if login := os.environ.get("PREFECT_API_AUTH_STRING"):
+    if login := login or os.environ.get("PREFECT_API_AUTH_STRING", ""):
         return {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
     return {}
 
@@ -167,8 +168,7 @@ def running() -> Server | None:
 
 def database() -> str:
     """What kind of database adw's own server has; its address may hold a password."""
-    url = os.environ.get(DATABASE, "")
-    return "PostgreSQL" if url.startswith("postgres") else "SQLite" if not url else url.split("+")[0].split(":")[0]
+    return "PostgreSQL" if os.environ.get(DATABASE, "").startswith("postgres") else "SQLite"
 
 
 def own_api() -> str:

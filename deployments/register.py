@@ -28,13 +28,13 @@ from adw.errors import AdwError, Misuse
 from adw.home import Place, home, registered
 from adw.mirror import Hub, find_hub
 from adw.model import digest
+from adw.server import WORK_POOL
 from flows import blocks
 from flows.ad_hoc import ad_hoc
 from flows.deliver import deliver
 from flows.delivery import Delivery
 from tasks.phases import LLM
 
-POOL = "adw"  # the work pool that `adw serve` works on
 AD_HOC = "Deliver an issue"
 NIGHTLY = "0 2 * * *"
 OVERLAPS = {"wait": ConcurrencyLimitStrategy.ENQUEUE, "skip": ConcurrencyLimitStrategy.CANCEL_NEW}
@@ -102,7 +102,7 @@ def register(hub: Hub, branch: str = "") -> list[str]:
             concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=OVERLAPS[config.schedule.overlap]),
             tags=plan.tags,
             version=plan.version,
-            work_pool_name=POOL,
+            work_pool_name=WORK_POOL,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
         return [*said, *asyncio.run(_write(deployment, _form()))]
@@ -110,7 +110,7 @@ def register(hub: Hub, branch: str = "") -> list[str]:
 
 def _form() -> RunnerDeployment:
     """The deployment whose form offers all repositories."""
-    form = RunnerDeployment.from_flow(ad_hoc, AD_HOC, tags=["adw"], work_pool_name=POOL, entrypoint_type=EntrypointType.MODULE_PATH)
+    form = RunnerDeployment.from_flow(ad_hoc, AD_HOC, tags=["adw"], work_pool_name=WORK_POOL, entrypoint_type=EntrypointType.MODULE_PATH)
     form.version = digest(form._parameter_openapi_schema.model_dump_json())[:12]  # noqa: SLF001 - it names the repositories
     return form
 
@@ -136,12 +136,12 @@ async def _write(*deployments: RunnerDeployment) -> list[str]:
 async def _pool(client: PrefectClient) -> None:
     """Make the work pool if there is none."""
     try:
-        await client.read_work_pool(POOL)
+        await client.read_work_pool(WORK_POOL)
     except ObjectNotFound:
         template = ProcessWorker.get_default_base_job_template()
         with suppress(ObjectAlreadyExists):
             await client.create_work_pool(
-                WorkPoolCreate(name=POOL, type="process", base_job_template=template, description="Where `adw serve` runs deliveries.")
+                WorkPoolCreate(name=WORK_POOL, type="process", base_job_template=template, description="Where `adw serve` runs deliveries.")
             )
 
 
@@ -159,7 +159,7 @@ async def _remove(slug: str) -> list[str]:
             with suppress(ObjectNotFound):
                 await client.delete_deployment((await client.read_deployment_by_name(name)).id)
                 said.append(f"removed the deployment {name}")
-        for kind in (blocks.WorktreePool, blocks.CodingAgent, blocks.DaskCluster):
+        for kind in blocks.KINDS.values():
             with suppress(ObjectNotFound):
                 document = await client.read_block_document_by_name(slug, kind.get_block_type_slug())
                 await client.delete_block_document(document.id)
@@ -184,7 +184,7 @@ async def _hand_over(slug: str, delivery: Delivery) -> tuple[str, str]:
         except ObjectNotFound:
             msg = f"{delivery.repository} is not registered: run `adw deploy` in it once, and have `adw serve` running"
             raise Misuse(msg) from None
-        workers = await client.read_workers_for_work_pool(POOL, limit=200, offset=0)
+        workers = await client.read_workers_for_work_pool(WORK_POOL, limit=200, offset=0)
         if not any(worker.status == WorkerStatus.ONLINE for worker in workers):
             msg = "nobody would take the run up: start `adw serve` first, or leave out --detach"
             raise Misuse(msg)

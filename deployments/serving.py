@@ -1,7 +1,6 @@
 """The application that adw's own Prefect server serves."""
 
 import asyncio
-import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ from sqlalchemy.pool import Pool
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adw import server
 
 SOON = (b"retry-after", b"0.1")
 BUSY = 503
@@ -108,7 +109,7 @@ def give_up_soon(_connection: Any, record: Any, _proxy: Any) -> None:
 
 def create_app() -> Any:
     """Prefect's application, as a factory for uvicorn."""
-    if "sqlite" in os.environ.get("PREFECT_API_DATABASE_CONNECTION_URL", "sqlite"):
+    if server.database() == "SQLite":
         event.listen(Pool, "checkout", give_up_soon)  # "connect" would be too early: there Prefect sets it
     app = prefect_app()
     app.add_middleware(Patient)

@@ -7,7 +7,7 @@ import threading
 from prefect.workers.process import ProcessWorker
 
 from adw import proc
-from deployments.register import POOL
+from adw.server import WORK_POOL
 
 END_LIMIT = 10.0  # seconds that runs have to end their agents and to say so
 
@@ -23,7 +23,7 @@ def mind_the_leash() -> None:
 def main() -> None:
     """Work until the leash is let go."""
     threading.Thread(target=mind_the_leash, daemon=True).start()
-    worker = ProcessWorker(work_pool_name=POOL, name=f"adw serve ({os.uname().nodename}, {os.getpid()})")
+    worker = ProcessWorker(work_pool_name=WORK_POOL, name=f"adw serve ({os.uname().nodename}, {os.getpid()})")
     asyncio.run(worker.start())
 
 

@@ -3,9 +3,8 @@
 They are written from `adw.toml`, each only when its part of the file changed, so that what a person edits in the UI stays.
 """
 
-import asyncio
 import os
-from typing import TypeVar
+from typing import cast
 
 from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
@@ -15,7 +14,7 @@ from prefect.settings import get_current_settings
 from pydantic import ConfigDict, Field, HttpUrl
 
 from adw import server
-from adw.config import AgentConfig, ClusterConfig, Config, PoolConfig
+from adw.config import AgentConfig, ClusterConfig, Config, PoolConfig, Section
 from adw.mirror import Hub
 from adw.model import digest
 from tasks.phases import LLM
@@ -42,11 +41,6 @@ class WorktreePool(PoolConfig, Block):
     model_config = EDITABLE
     written_from: str = Field("", title="Written from", description=WRITTEN_FROM)
 
-    @property
-    def settings(self) -> PoolConfig:
-        """As a table of adw.toml."""
-        return PoolConfig(**self.model_dump(include=set(PoolConfig.model_fields)))
-
 
 class CodingAgent(AgentConfig, Block):
     """Who plans, builds, reviews and documents in one repository. It names its secrets; they are Blocks of their own.
@@ -61,11 +55,6 @@ class CodingAgent(AgentConfig, Block):
 
     model_config = EDITABLE
     written_from: str = Field("", title="Written from", description=WRITTEN_FROM)
-
-    @property
-    def settings(self) -> AgentConfig:
-        """As a table of adw.toml."""
-        return AgentConfig(**self.model_dump(include=set(AgentConfig.model_fields)))
 
 
 class DaskCluster(ClusterConfig, Block):
@@ -82,13 +71,8 @@ class DaskCluster(ClusterConfig, Block):
     model_config = EDITABLE
     written_from: str = Field("", title="Written from", description=WRITTEN_FROM)
 
-    @property
-    def settings(self) -> ClusterConfig:
-        """As a table of adw.toml."""
-        return ClusterConfig(**self.model_dump(include=set(ClusterConfig.model_fields)))
 
-
-Kind = TypeVar("Kind", WorktreePool, CodingAgent, DaskCluster)
+KINDS: dict[str, type[WorktreePool | CodingAgent | DaskCluster]] = {"pool": WorktreePool, "agent": CodingAgent, "cluster": DaskCluster}  # by their tables
 
 
 def write(hub: Hub, config: Config, agents: int = 0) -> list[str]:
@@ -96,13 +80,22 @@ def write(hub: Hub, config: Config, agents: int = 0) -> list[str]:
 
     `agents` is how many one run wants at once, so that the tag limit does not hold it back.
     """
-    said = [_block(WorktreePool, hub, config.pool), _block(CodingAgent, hub, config.agent), _block(DaskCluster, hub, config.cluster)]
-    said += _secrets(config.agent)
-    said.append(asyncio.run(_limit(config.agent.requests, max(config.pool.size, agents))))
+    said = [_block(kind, hub, getattr(config, table)) for table, kind in KINDS.items()]
+    said += [*_secrets(config.agent), limit(config.agent.requests, max(config.pool.size, agents))]
     return [line for line in said if line]
 
 
-def _block(kind: type[Kind], hub: Hub, settings: PoolConfig | AgentConfig | ClusterConfig) -> str:
+def read(hub: Hub, config: Config) -> Config:
+    """The configuration, with those of its tables that are Blocks as the Blocks have them."""
+    found: dict[str, Section] = {}
+    for table, kind in KINDS.items():
+        section = type(getattr(config, table))
+        block = cast("Block", kind.load(hub.place.slug, _sync=True))  # type: ignore[call-arg]
+        found[table] = section(**block.model_dump(include=set(section.model_fields)))
+    return config.model_copy(update=found)
+
+
+def _block(kind: type[WorktreePool | CodingAgent | DaskCluster], hub: Hub, settings: Section) -> str:
     wanted = digest(kind._calculate_schema_checksum(), settings.model_dump_json())  # noqa: SLF001 - also when a new adw has other settings
     _show(kind)
     try:
@@ -146,15 +139,15 @@ def _secrets(agent: AgentConfig) -> list[str]:
     return said
 
 
-async def _limit(asked: int, slots: int) -> str:
-    """Make the tag limit as high as is asked for, or high enough for this repository's pool and all others'."""
-    async with get_client() as client:
+def limit(asked: int, slots: int) -> str:
+    """Make the tag limit as high as is asked for, or high enough for so many slots and all that it was made for before."""
+    with get_client(sync_client=True) as client:
         try:
-            now = (await client.read_concurrency_limit_by_tag(LLM)).concurrency_limit
+            now = client.read_concurrency_limit_by_tag(LLM).concurrency_limit
         except ObjectNotFound:
             now = 0
         wanted = asked or max(now, slots)
         if wanted == now:
             return ""
-        await client.create_concurrency_limit(tag=LLM, concurrency_limit=wanted)
+        client.create_concurrency_limit(tag=LLM, concurrency_limit=wanted)
         return f"set the limit of the tag {LLM} to {wanted}"

@@ -18,9 +18,7 @@ import dask.config
 from distributed import Client, Future
 from distributed.scheduler import KilledWorker
 from prefect import Task
-from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext, TagsContext
-from prefect.exceptions import ObjectNotFound
 
 from adw import proc
 from adw.config import ClusterConfig, Config
@@ -28,10 +26,10 @@ from adw.errors import AgentCrashed, Misuse
 from adw.journal import Journal
 from adw.mirror import Hub
 from adw.phases import Site
+from flows import blocks
 from flows.inspection import ALONE, Inspection
 from flows.places import Places
 from tasks import remote
-from tasks.phases import LLM
 from tasks.remote import Done, Errand
 
 CONNECT_LIMIT = 5  # seconds
@@ -92,7 +90,7 @@ class Cluster:
             self._site = self._site.elsewhere(self._look.config.hub, self._author())
             self._client.subscribe_topic(self._topic, lambda event: self._journal.take(event[1]))
         self._places.update(offered)
-        _raise_limit(self._site, self.slots)
+        blocks.limit(self._site.config.agent.requests, self.slots)
         workers = "1 worker" if len(offered) == 1 else f"{len(offered)} workers"
         self._journal.event("note", text=f"{workers} with {self.slots} slots at {self._look.name}")
 
@@ -208,7 +206,7 @@ class Cluster:
         if self._places.slots and not fit:
             self._journal.event("note", text=f"{self._look.name} has no workers any more: waiting for one")
         if new:
-            _raise_limit(self._site, sum(fit.values()))
+            blocks.limit(self._site.config.agent.requests, sum(fit.values()))
         return fit
 
 
@@ -253,16 +251,3 @@ def _made(config: ClusterConfig) -> Any:
     except Exception as no:
         msg = f"{config.cluster_class} cannot make a cluster of `cluster.cluster_kwargs` in adw.toml: {type(no).__name__}: {no}"
         raise Misuse(msg) from no
-
-
-def _raise_limit(site: Site, slots: int) -> None:
-    """See to it that the limit of the tag does not hold the cluster back, unless a number of requests is configured."""
-    if site.config.agent.requests:
-        return
-    with get_client(sync_client=True) as client:
-        try:
-            now = client.read_concurrency_limit_by_tag(LLM).concurrency_limit
-        except ObjectNotFound:
-            now = 0
-        if now < slots:
-            client.create_concurrency_limit(tag=LLM, concurrency_limit=slots)

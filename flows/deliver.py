@@ -72,12 +72,12 @@ def deliver_all(work: Work, issues: Sequence[Issue], *, allow_red_base: bool) ->
     work.outcomes = {issue.id: Future() for issue in issues}
     if allow_red_base or all(issue.id in work.landed for issue in issues):
         work.green.set_result(None)
-    with ThreadPoolExecutor(len(issues) + 1, thread_name_prefix="issue") as threads:
+    with ThreadPoolExecutor(len(issues) + 1, thread_name_prefix="issue") as workers:
         try:
             if not work.green.done():
-                threads.submit(contextvars.copy_context().run, check_base, work)
+                workers.submit(contextvars.copy_context().run, check_base, work)
             for issue in issues:
-                threads.submit(contextvars.copy_context().run, deliver_one, work, issue)
+                workers.submit(contextvars.copy_context().run, deliver_one, work, issue)
             return [work.outcomes[issue.id].result() for issue in issues]
         except BaseException:  # as when a worker cancels the flow: the agents first, or their tasks would not end
             proc.end_all()

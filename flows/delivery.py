@@ -1,8 +1,8 @@
 """What is to be delivered, as a parameter of flows: from a command line, a schedule, or another program."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from prefect.runtime import flow_run
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from adw.config import Config, override
 from adw.mirror import Hub
 from adw.model import Issue
-from flows.blocks import CodingAgent, DaskCluster, WorktreePool
+from flows import blocks
 
 
 class Delivery(BaseModel):
@@ -58,17 +58,15 @@ class Delivery(BaseModel):
 
 def configured(hub: Hub, delivery: Delivery) -> Config:
     """The configuration of a delivery: adw.toml, then the repository's Blocks, then what the delivery itself says."""
-    config = hub.config()
-    pool = cast("WorktreePool", WorktreePool.load(hub.place.slug, _sync=True))  # type: ignore[call-arg]
-    agent = cast("CodingAgent", CodingAgent.load(hub.place.slug, _sync=True))  # type: ignore[call-arg]
-    cluster = cast("DaskCluster", DaskCluster.load(hub.place.slug, _sync=True))  # type: ignore[call-arg]
-    settings = {"pool": pool.settings, "agent": agent.settings, "cluster": cluster.settings}
-    return override(config.model_copy(update=settings), **delivery.overrides())
+    return override(blocks.read(hub, hub.config()), **delivery.overrides())
 
 
-def new_name(flow_run_id: UUID | str) -> str:
-    """What a run is called that was given no name: the same when Prefect runs the same flow run once more."""
-    return f"{datetime.now(UTC):%Y%m%d}-{str(flow_run_id)[:8]}"
+def new_name(planned: datetime, flow_run_id: UUID | str) -> str:
+    """What a run is called that was given no name: the same when Prefect runs the same flow run once more.
+
+    The end of its id is random; ids that Prefect's scheduler makes together begin alike.
+    """
+    return f"{planned:%Y%m%d-%H%M%S}-{str(flow_run_id)[-8:]}"
 
 
 def run_name() -> str:

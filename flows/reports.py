@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,7 @@ from adw import report
 from adw.journal import Journal
 from adw.mirror import Hub
 from adw.model import Issue, Outcome
-from adw.phases import Site, tail
+from adw.phases import Site, hidden, tail
 from tasks.secrets import secrets
 
 EACH = 2.0  # seconds between two states of what moves
@@ -27,13 +27,13 @@ class Moving:
     """A progress artifact that tells how far a run is."""
 
     def __init__(self, hub: Hub, journal: Journal) -> None:
-        self._journal, self._over = journal, threading.Event()
+        self._reader, self._over = journal.reader(), threading.Event()
         self._key = _key(f"{hub.place.slug}-progress")
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Move during the block. What cannot be shown holds nothing up."""
-        made = cast("UUID", create_progress_artifact(0.0, key=self._key, description=self._journal.progress().sentence()))
+        made = cast("UUID", create_progress_artifact(0.0, key=self._key, description=self._sentence()))
         thread = threading.Thread(target=self._move, args=[made], name="progress", daemon=True)
         thread.start()
         try:
@@ -48,18 +48,24 @@ class Moving:
             self._update(made)
 
     def _update(self, made: UUID) -> None:
-        progress = self._journal.progress()
+        sentence = self._sentence()
         with suppress(httpx.HTTPError, PrefectException):
-            update_progress_artifact(made, progress.percent, description=progress.sentence())
+            update_progress_artifact(made, self._reader.progress.percent, description=sentence)
+
+    def _sentence(self) -> str:
+        """How far the run is now, in a line."""
+        for _ in self._reader.news():
+            pass
+        return self._reader.progress.sentence()
 
 
 def publish(site: Site, issues: Sequence[Issue], outcomes: Sequence[Outcome]) -> None:
     """One report of the run and one of each issue that was worked on, with what its agents and tests printed; and a table of all."""
-    hub, journal, pages = site.hub(), site.journal(), dict[str, str]()
+    hub, journal, secret, pages = site.hub(), site.journal(), secrets(site), dict[str, str]()
     for issue, outcome in zip(issues, outcomes, strict=True):
         if outcome.state == "already landed":
             continue
-        logs = [(log, _log(site, issue, log)) for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]
+        logs = [(log, _log(hub.place.slug, issue, log, secret)) for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]
         text = report.issue_report(hub, issue, outcome, [*logs, *report.logs_elsewhere(journal, issue)])
         path = journal.folder / "reports" / f"{issue.key}.md"
         path.parent.mkdir(exist_ok=True)
@@ -72,12 +78,10 @@ def publish(site: Site, issues: Sequence[Issue], outcomes: Sequence[Outcome]) ->
     create_table_artifact(cast("list[dict[str, Any]]", table), key=_key(f"{hub.place.slug}-issues"), description="How each issue ended")
 
 
-def _log(site: Site, issue: Issue, log: Path) -> str:
+def _log(slug: str, issue: Issue, log: Path, secret: Mapping[str, str]) -> str:
     """Publish the end of a log, without the agent's secrets; returns its address."""
-    text = tail(log)
-    for secret in filter(None, secrets(site).values()):
-        text = text.replace(secret, "***")
-    return _markdown(f"{site.hub().place.slug}-{issue.key}-{log.stem}", f"# {issue.title}: {log.stem}\n\n{report.fenced(text)}", f"{issue.title}: {log.stem}")
+    title = f"{issue.title}: {log.stem}"
+    return _markdown(f"{slug}-{issue.key}-{log.stem}", f"# {title}\n\n{report.fenced(hidden(tail(log), secret))}", title)
 
 
 def _markdown(key: str, text: str, description: str) -> str:

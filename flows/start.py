@@ -33,7 +33,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
     cluster is made. The run is in the journal, can be cancelled from afar, and shows its progress in the UI.
     """
     hub = find_hub(Path(delivery.repository), delivery.branch)
-    journal = Journal(hub.place.runs / (delivery.run or new_name(flow_run.id)))
+    journal = Journal(hub.place.runs / (delivery.run or new_name(flow_run.scheduled_start_time, flow_run.id)))
     journal.keep(delivery.model_dump(mode="json"))
     with _told(journal), Watch(flow_run.id).kept(), ExitStack() as stack:
         asked = [*delivery.issues, *markdown.read_matching(delivery.sources, hub.root)]

@@ -1,5 +1,8 @@
 """The few questions that the command line asks Prefect itself: importing Prefect would take longer than the answers."""
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -10,10 +13,17 @@ from adw.server import Server
 TIMEOUT = 10.0  # seconds
 
 
+@contextmanager
+def joined(tell: Callable[[str], None] = lambda _text: None) -> Iterator[Server]:
+    """A server that answers, for the block; Prefect may be imported in it, and then uses this server."""
+    with server.in_use(tell) as prefect:
+        os.environ.update(prefect.environment())  # Prefect reads its settings when it is imported
+        yield prefect
+
+
 def ask(prefect: Server, method: str, path: str, **given: Any) -> Any:
     """The answer of the server's API; httpx.HTTPError if there is none."""
-    login = httpx.BasicAuth(*prefect.login.split(":", 1)) if prefect.login else None
-    answer = httpx.request(method, f"{prefect.api}{path}", auth=login, headers=server.credentials(), timeout=TIMEOUT, **given)
+    answer = httpx.request(method, f"{prefect.api}{path}", headers=server.credentials(prefect.login), timeout=TIMEOUT, **given)
     return answer.raise_for_status().json()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from adw import clean, graph, guard, proc, server
+from adw import clean, graph, guard, proc
 from adw.agents import find_agent
 from adw.agents.command import missing_program
 from adw.cli import api
@@ -37,12 +37,11 @@ def asked(names: Sequence[str], repo: Path, branch: str, given: dict[str, Any]) 
 def hand_over(journal: Journal, *, as_json: bool) -> int:
     """Leave a run to what `adw serve` serves; a run that nobody takes leaves nothing behind."""
     try:
-        with server.in_use() as prefect:
-            os.environ.update(prefect.environment())  # before Prefect is imported: it reads its settings then
+        with api.joined():
             from deployments import register  # noqa: PLC0415
             from flows.delivery import Delivery  # noqa: PLC0415
 
-            flow_run, ui = register.hand_over(Place(journal.folder.parent.parent).slug, Delivery.model_validate(journal.order()))
+            flow_run, ui = register.hand_over(Place.of_run(journal.folder).slug, Delivery.model_validate(journal.order()))
     except BaseException:
         shutil.rmtree(journal.folder)
         raise

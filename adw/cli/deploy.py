@@ -1,10 +1,9 @@
 """`adw deploy`: registers a repository with Prefect, or takes it away."""
 
-import os
 import sys
 from pathlib import Path
 
-from adw import server
+from adw.cli.api import joined
 from adw.errors import Misuse
 from adw.home import Place, places
 from adw.mirror import find_hub
@@ -12,14 +11,14 @@ from adw.mirror import find_hub
 
 def deploy(repo: Path, branch: str, *, remove: bool) -> None:
     """Register the repository, or take it away; tells what was written."""
-    place = placed(repo) if remove else find_hub(repo, branch).place
-    with server.in_use(say) as prefect:
-        os.environ.update(prefect.environment())  # before Prefect is imported: it reads its settings then
+    hub = None if remove else find_hub(repo, branch)  # before a server is started for nothing
+    place = hub.place if hub else placed(repo)
+    with joined(say) as prefect:
         from deployments import register  # noqa: PLC0415
 
-        said = register.remove(place) if remove else register.register(find_hub(repo, branch), branch)
+        said = register.register(hub, branch) if hub else register.remove(place)
         sys.stdout.write("".join(f"{line}\n" for line in said) or "nothing changed\n")
-        if not remove:
+        if hub:
             sys.stdout.write(f"in the Prefect UI: {prefect.ui}/deployments (`adw serve` runs what is registered)\n")
 
 

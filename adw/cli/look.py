@@ -17,7 +17,6 @@ from adw.errors import Misuse
 from adw.mirror import find_hub, sync
 from adw.model import Issue, Outcome
 from adw.pool import Pool
-from adw.progress import Progress
 
 HEAR_EACH = 2.0  # seconds
 
@@ -25,13 +24,14 @@ HEAR_EACH = 2.0  # seconds
 def follow(run: str, repo: Path) -> int:
     """The live table of a run, whoever runs it, until it ends; returns adw's exit status for it."""
     _, journal = chosen(run, repo)
-    console, progress, position, said, heard = Console(), Progress(), 0, "", 0.0
+    console, reader, said, heard = Console(), journal.reader(), "", 0.0
+    progress = reader.progress
     view = LiveView(console) if console.is_terminal else LineView(console)
     with view.shown():
-        while not progress.ended and (progress.waits or not progress.pid or proc.alive(progress.pid, progress.birth)):
-            events, position = journal.events(position)
-            for event in events:
-                progress.add(event)
+        over = False
+        while not over:
+            over = bool(progress.ended or not (progress.waits or not progress.pid or proc.alive(progress.pid, progress.birth)))  # then once more
+            for event in reader.news():
                 view.event(progress, event)
             if said != progress.waits:
                 said = progress.waits
@@ -41,9 +41,6 @@ def follow(run: str, repo: Path) -> int:
             if progress.waits and time.monotonic() - heard > HEAR_EACH:
                 heard = time.monotonic()
                 hear(journal)
-        for event in journal.events(position)[0]:
-            progress.add(event)
-            view.event(progress, event)
     summary(console, progress, max(0.1, progress.last - progress.started))
     return 0 if progress.rows and all(row.state in {"landed", "already landed"} for row in progress.rows.values()) else 1
 

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from adw import proc, server
-from adw.cli.api import ask
+from adw.cli.api import ask, joined
 from adw.cli.supervise import Interrupts
 from adw.errors import AdwError, Misuse
 from adw.home import Place, places, writable_home
@@ -38,8 +38,7 @@ def serve(host: str, port: int) -> int:
     console = Console()
     with Interrupts().heard() as interrupts, shown(console) as lines:
         lines["server"] = "starting"
-        with server.in_use(lambda text: lines.__setitem__("server", text)) as prefect:
-            os.environ.update(prefect.environment())  # before Prefect is imported: it reads its settings then
+        with joined(lambda text: lines.__setitem__("server", text)) as prefect:
             Serving(prefect, lines).until(lambda: bool(interrupts.count))
     console.print("stopped; the server ends by itself when nobody uses it" if prefect.own else "stopped")
     return 0
@@ -149,15 +148,15 @@ class Serving:
         return f"next run {runs[0]['expected_start_time'][:16].replace('T', ' ')} UTC" if runs else "no schedule; runs when asked to"
 
     def _work(self) -> str:
-        chosen = {"work_pools": {"name": {"any_": ["adw"]}}, "flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "PAUSED"]}}}}
         if self._worker is None or self._worker.poll() is not None:
             return "✗ died; starting it again"
-        workers = ask(self._prefect, "post", "/work_pools/filter", json={"work_pools": {"name": {"any_": ["adw"]}}}) and ask(
-            self._prefect, "post", "/work_pools/adw/workers/filter", json={}
-        )
+        pool = {"work_pools": {"name": {"any_": [server.WORK_POOL]}}}
+        there = ask(self._prefect, "post", "/work_pools/filter", json=pool)  # not yet, the very first time
+        workers = ask(self._prefect, "post", f"/work_pools/{server.WORK_POOL}/workers/filter", json={}) if there else []
         if not any(worker["name"].endswith(f", {self._worker.pid})") for worker in workers):
             return self._lines["worker"]  # it has yet to say that it is there
-        runs = ask(self._prefect, "post", "/flow_runs/filter", json=chosen)
+        at_work = {"state": {"type": {"any_": ["RUNNING", "PENDING", "PAUSED"]}}}
+        runs = ask(self._prefect, "post", "/flow_runs/filter", json={**pool, "flow_runs": at_work})
         return f"at work on {', '.join(sorted(run['name'] for run in runs))}" if runs else "waits for runs"
 
     def _keep_worker(self) -> None:

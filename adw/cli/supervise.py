@@ -17,7 +17,6 @@ from adw.cli.view import LineView, LiveView, View, summary
 from adw.errors import AdwError
 from adw.journal import Journal
 from adw.mirror import Hub
-from adw.progress import Progress
 from adw.server import Server
 
 TRY_AGAIN = 75  # the runner's word for: the infrastructure failed
@@ -76,9 +75,9 @@ class Supervisor:
     """Watches the process of one run."""
 
     def __init__(self, journal: Journal, prefect: Server, view: View, interrupts: Interrupts) -> None:
-        self.progress = Progress()
+        self._reader = journal.reader(from_now=True)  # what an earlier try at this run said is history
+        self.progress = self._reader.progress
         self._journal, self._prefect, self._view, self._interrupts = journal, prefect, view, interrupts
-        self._position = journal.events()[1]  # what an earlier try at this run said is history
         self._restarts = 0
         self._beat, self._silent = 0.0, 0
 
@@ -105,9 +104,7 @@ class Supervisor:
 
     def _read(self) -> None:
         """Take in what the journal says, and show it."""
-        events, self._position = self._journal.events(self._position)
-        for event in events:
-            self.progress.add(event)
+        for event in self._reader.news():
             self._view.event(self.progress, event)
             self._restarts = 0 if event["event"] == "outcome" or event.get("state") == "done" else self._restarts
         self._view.tick(self.progress)
@@ -127,7 +124,7 @@ class Supervisor:
         if self._prefect.own and not server.kept():
             self._prefect = server.ensure(self._view.say)
         beat = self._journal.heart.stat().st_mtime if self._journal.heart.exists() else 0.0
-        waits = self.progress.flow_run and not self.progress.busy and time.time() - self.progress.last > STUCK_MINUTES * 60
+        waits = self.progress.stuck(time.time(), STUCK_MINUTES)
         self._silent = 0 if beat != self._beat else self._silent + 1
         self._beat = beat
         if waits or self._silent > SILENT_CHECKS:

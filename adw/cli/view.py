@@ -99,6 +99,7 @@ class LiveView:
         if progress.flow_run:
             done = sum(bool(row.state) for row in progress.rows.values())
             self._status = f"{duration(now - progress.started)} · {done} of {len(progress.rows)} issues ended · {progress.busy} phases at work"
+            self._status += f" · {', '.join(sorted(progress.asked))} waits for approval in the UI" if progress.asked else ""
         line: Any = Text(self._status, "dim")
         if not progress.ended:
             self._spinner.update(text=line)
@@ -132,6 +133,8 @@ class LineView:
             self._line(since, f"{event['issue']}: {event['phase']}{again}: {event['state']}{took}")
         elif event["event"] == "outcome":
             self._line(since, f"{event['issue']}: {event['state']} {event['sha'][:10]}")
+        elif event["event"] == "approval":
+            self._line(since, f"{event['issue']}: approval {event['state']}" + (f": {progress.ui}" if event["state"] == "wanted" else ""))
         elif event["event"] == "note":
             self._line(since, event["text"])
         elif event["event"] == "flow started":

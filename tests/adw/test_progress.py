@@ -83,3 +83,13 @@ def test_a_run_ends_with_its_reason() -> None:
 
 def test_an_event_of_a_later_version_is_passed_over() -> None:
     assert folded({"event": "new kind", "timestamp": 40.0}).last == 40.0
+
+
+def test_a_run_that_waits_for_a_person_is_not_stuck_and_one_that_waits_for_nothing_is() -> None:
+    progress = Progress()
+    progress.flow_run, progress.last = "r", 1000.0
+    assert progress.stuck(1000.0 + 61 * 60, minutes=60)
+    progress.add({"event": "approval", "issue": "a", "state": "wanted", "timestamp": 1000.0})
+    assert not progress.stuck(1000.0 + 600 * 60, minutes=60)
+    progress.add({"event": "approval", "issue": "a", "state": "given", "timestamp": 1000.0})
+    assert progress.stuck(1000.0 + 61 * 60, minutes=60)

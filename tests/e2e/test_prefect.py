@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from tests.conftest import make_repository
-from tests.e2e.conftest import Adw, active_slots, api, ask, until
+from tests.e2e.conftest import Adw, active_slots, api, ask, configure, slug, until
 
-CONFIG = '[test]\ncommand = "test -f code.txt"\n[agent]\ncommand = "sh {agent}"\n'
+TELLS = '[ "$ADW_PHASE" != build ] || echo "${TOKEN:-none}" | tr a-z A-Z > $ADW_ISSUE.txt'
 
 
 def python(adw: Adw, program: str) -> str:
@@ -23,29 +23,22 @@ def python(adw: Adw, program: str) -> str:
     return done.stdout
 
 
-def configure(adw: Adw, more: str = "") -> None:
-    text = CONFIG.format(agent=adw.agent('[ "$ADW_PHASE" != build ] || echo "${TOKEN:-none}" | tr a-z A-Z > $ADW_ISSUE.txt')) + more
-    (adw.repository.path / "adw.toml").write_text(text)
-    adw.repository.git("add", "adw.toml")
-    adw.repository.git("commit", "--quiet", "-m", "configure")
-
-
 def slots(adw: Adw) -> int:
     return int(next(e["slots"] for e in adw.events() if e["event"] == "flow started"))
 
 
 def test_a_block_that_was_edited_is_used_until_adw_toml_changes(adw: Adw) -> None:
-    configure(adw, "[pool]\nsize = 3\n")
+    configure(adw, TELLS, "[pool]\nsize = 3\n")
     adw.issue("a")
     assert adw.call("run", str(adw.issues)).returncode == 0
     assert slots(adw) == 3
-    name = adw.place.name.lower().replace("_", "-")
+    name = slug(adw)
     edit = f"from flows.blocks import WorktreePool as W\nb = W.load({name!r})\nb.size = 2\nb.save({name!r}, overwrite=True)"
     python(adw, edit)
     adw.issue("b")
     assert adw.call("run", str(adw.issues)).returncode == 0
     assert slots(adw) == 2
-    configure(adw, "[pool]\nsize = 4\n")
+    configure(adw, TELLS, "[pool]\nsize = 4\n")
     adw.issue("c")
     done = adw.call("run", str(adw.issues))
     assert "wrote the Block adw-worktree-pool/" in done.stdout
@@ -53,7 +46,7 @@ def test_a_block_that_was_edited_is_used_until_adw_toml_changes(adw: Adw) -> Non
 
 
 def test_a_secret_reaches_the_agent_and_nothing_that_is_kept(adw: Adw) -> None:
-    configure(adw, '[agent.secrets]\nTOKEN = "a-token-of-the-tests"\n')
+    configure(adw, TELLS, '[agent.secrets]\nTOKEN = "a-token-of-the-tests"\n')
     adw.issue("a")
     adw.env["TOKEN"] = "quite-secret"
     assert adw.call("run", str(adw.issues)).returncode == 0
@@ -68,7 +61,7 @@ def test_a_secret_reaches_the_agent_and_nothing_that_is_kept(adw: Adw) -> None:
 
 
 def test_a_secret_that_is_nowhere_is_named(adw: Adw) -> None:
-    configure(adw, '[agent.secrets]\nTOKEN = "no-such-secret"\n')
+    configure(adw, TELLS, '[agent.secrets]\nTOKEN = "no-such-secret"\n')
     adw.issue("a")
     done = adw.call("run", str(adw.issues))
     assert done.returncode == 2, done.stdout
@@ -97,12 +90,12 @@ def test_reports_are_artifacts_and_files(adw: Adw) -> None:
     assert [r["name"] for r in flow_runs] == [f"{adw.repository.path.name}: 1 issue {adw.runs[-1].name}"]
     names = {r["name"] for r in ask(adw.home, "task_runs/filter", flow_runs={"id": {"any_": [run]}})}
     task_tags = {tag for r in ask(adw.home, "task_runs/filter", flow_runs={"id": {"any_": [run]}}) for tag in r["tags"]}
-    assert {"issue:a", "phase:build", f"repository:{adw.place.name.lower().replace('_', '-')}"} <= task_tags
+    assert {"issue:a", "phase:build", f"repository:{slug(adw)}"} <= task_tags
     assert {"plan: Add a", "build: Add a (try 1)", "test: Add a (try 1)", "review: Add a (try 1)", "document: Add a (try 1)", "land: Add a (try 1)"} <= names
 
 
 def test_reconcile_ends_a_run_that_was_killed_and_frees_what_it_held(adw: Adw) -> None:
-    configure(adw)
+    configure(adw, TELLS)
     adw.issue("a")
     process = adw.start("run", str(adw.issues), "--agent-command", "sleep 600")
     until(lambda: [p for p in adw.leased() if p.name() == "sleep"])
@@ -135,7 +128,7 @@ def test_what_prefect_had_cached_for_another_repository_is_kept_in_git_too(adw: 
 
 
 def test_prune_removes_what_a_landed_issue_no_longer_needs(adw: Adw) -> None:
-    configure(adw)
+    configure(adw, TELLS)
     adw.issue("a")
     assert adw.call("run", str(adw.issues)).returncode == 0
     assert len(adw.repository.git("for-each-ref", "refs/adw").splitlines()) > 5
