@@ -24,10 +24,34 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Severity = Literal["note", "warning", "error"]
+Tools = Literal["read", "edit", "run"]
+AGENT_PHASES = ("plan", "build", "review", "document")
+
+
+class PhaseAgentConfig(Section):
+    """What one phase has differently; what is not set is as in `[agent]`."""
+
+    name: str | None = Field(None, description="The kind of agent.")
+    command: str | None = Field(None, description="For `command`: its line for sh.")
+    model: str | None = Field(None, description="The model.")
+    tools: Tools | None = Field(
+        None, description="What the agent may do: `read` files (plan and review), `edit` them, or `run` commands, too (build and document)."
+    )
+    turns: int | None = Field(None, ge=0, description="How many turns it may take; 0: as many as it likes.")
+    minutes: Minutes | None = Field(None, description="The time limit, in minutes.")
+    usd: float | None = Field(None, ge=0, description="What the phase may cost, in US dollars; 0: no limit but the budget.")
+
+
 class AgentConfig(Section):
     """Who plans, builds, reviews and documents."""
 
-    name: str = Field("command", description="The kind of agent: `command` (any command line) or `scripted` (edits from a file, for demos and tests).")
+    name: str = Field(
+        "command",
+        description="The kind of agent: `claude`, `codex`, `opencode`, `gemini`, `mini-swe-agent`, `aider`, `command` (any command line) "
+        "or `scripted` (edits from a file, for demos and tests).",
+    )
+    model: str = Field("", description="The model, as the agent's CLI names it; by default the CLI's own default.", examples=["claude-sonnet-4-5"])
     command: str = Field(
         "",
         description="For `command`: a line for sh, run in the slot. `{prompt_file}` becomes the path of the prompt; without it the prompt "
@@ -36,6 +60,24 @@ class AgentConfig(Section):
     )
     script: str = Field("", description="For `scripted`: the path of its script, relative to the repository.")
     minutes: Minutes = Field(30, description="The time limit of one phase, in minutes.")
+    turns: int = Field(0, ge=0, description="How many turns an agent may take in one phase; 0: as many as it likes.")
+    usd: float = Field(0.0, ge=0, description="What one phase may cost, in US dollars; 0: no limit but the budget.")
+    output_mb: float = Field(64.0, gt=0, description="How much an agent may print in one phase, in MB.")
+    login: Literal["link", "home"] = Field(
+        "link",
+        description="How your own login reaches an agent that has no key: `link` gives it the file with the login, and nothing else of your home; "
+        "`home` gives it your home.",
+    )
+    gateway: bool = Field(
+        default=True,
+        description="Whether agents reach the model through adw's gateway, where adw holds the key: they never see it. "
+        "Switch it off for an agent that cannot be given another address of the API.",
+    )
+    base_url: dict[str, str] = Field(
+        {},
+        description="Where the API of a key is reached, if not at the vendor's: environment variable of the key → URL.",
+        examples=[{"ANTHROPIC_API_KEY": "https://api.anthropic.com"}],
+    )
     secrets: dict[str, str] = Field(
         {},
         description="Environment variable of the agent → name of the Prefect Secret block that holds its value.",
@@ -44,6 +86,86 @@ class AgentConfig(Section):
     requests: int = Field(
         0, ge=0, description="How many agents may use the model at once, over all runs of this server; 0 means as many as the pool has slots."
     )
+    plan: PhaseAgentConfig = PhaseAgentConfig()
+    build: PhaseAgentConfig = PhaseAgentConfig()
+    review: PhaseAgentConfig = PhaseAgentConfig()
+    document: PhaseAgentConfig = PhaseAgentConfig()
+
+    def at(self, phase: str) -> "AgentConfig":
+        """The settings of one phase."""
+        own: PhaseAgentConfig = getattr(self, phase)
+        return self.model_copy(update={name: value for name, value in own if value is not None and name != "tools"})
+
+    def tools(self, phase: str) -> Tools:
+        """What the agent may do in a phase: plan and review can read only, unless they are told otherwise."""
+        own: PhaseAgentConfig = getattr(self, phase)
+        return own.tools or ("read" if phase in {"plan", "review"} else "run")
+
+
+class ReviewConfig(Section):
+    """What a review decides."""
+
+    refuse: tuple[Severity, ...] = Field(
+        ("error",), description="Findings of which severity send a change back to build: `note`, `warning`, `error`; the others are only reported."
+    )
+
+
+class BudgetConfig(Section):
+    """What may be spent; 0 means no limit. A run or an issue that has spent its budget stops, with what is done kept."""
+
+    run_usd: float = Field(0.0, ge=0, description="What one run may cost, in US dollars.")
+    run_tokens: int = Field(0, ge=0, description="How many tokens one run may use, in and out.")
+    issue_usd: float = Field(0.0, ge=0, description="What one issue may cost in one run, in US dollars.")
+    issue_tokens: int = Field(0, ge=0, description="How many tokens one issue may use in one run, in and out.")
+
+
+class Price(Section):
+    """What a million tokens of a model cost, in US dollars."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cache_read: float | None = Field(None, ge=0)
+    cache_write: float | None = Field(None, ge=0)
+
+    @property
+    def read(self) -> float:
+        """What it costs to read from the cache; as input, where there is no other price."""
+        return self.input if self.cache_read is None else self.cache_read
+
+    @property
+    def write(self) -> float:
+        """What it costs to write to the cache; as input, where there is no other price."""
+        return self.input if self.cache_write is None else self.cache_write
+
+
+class GatewayConfig(Section):
+    """The proxy on loopback between agents and the model, where adw holds the key."""
+
+    requests: int = Field(5, ge=1, le=1000, description="How many requests are at the model at once at most; the others wait, the urgent ones first.")
+    record: bool = Field(default=False, description="Whether each request and answer is kept in the run's folder, without secrets, so that it can be replayed.")
+
+
+class BreakerConfig(Section):
+    """When adw stops asking a model that does not answer."""
+
+    failures: int = Field(
+        4, ge=1, description="After how many failures of the same kind in a row (rate limit, overload, no connection, crash) no new agent is started."
+    )
+    seconds: float = Field(60.0, gt=0, description="After how many seconds one agent is let through to see whether it works again.")
+    probes: int = Field(5, ge=1, description="After how many such trials in vain the run stops.")
+
+
+class SandboxConfig(Section):
+    """What agents and tests are kept from (Linux, with bubblewrap)."""
+
+    mode: Literal["auto", "required", "off"] = Field(
+        "auto", description="`auto`: a sandbox where it works, and a word where it does not; `required`: no work without one; `off`: none."
+    )
+    network: bool = Field(default=True, description="Whether tests and setup reach the network; agents always do.")
+    readable: tuple[str, ...] = Field(
+        (), description="Paths in your home that agents, tests and setup may read; the rest of it is hidden.", examples=[["~/.cargo", "~/.rustup"]]
+    )
+    writable: tuple[str, ...] = Field((), description="Paths that they may write, beside their slot, such as a package cache.", examples=[["~/.cache/uv"]])
 
 
 class ChecksConfig(Section):
@@ -123,7 +245,17 @@ class Config(Section):
     )
     approve: bool = Field(default=False, description="Whether a person is asked in the Prefect UI before a change lands.")
     test: ChecksConfig = ChecksConfig()
+    review: ReviewConfig = ReviewConfig()
     agent: AgentConfig = AgentConfig()
+    budget: BudgetConfig = BudgetConfig()
+    prices: dict[str, Price] = Field(
+        {},
+        description="What a million tokens of a model cost, in US dollars, by the beginning of its name; adds to the list prices that adw knows.",
+        examples=[{"my-model": {"input": 3.0, "output": 15.0, "cache_read": 0.3, "cache_write": 3.75}}],
+    )
+    gateway: GatewayConfig = GatewayConfig()
+    breaker: BreakerConfig = BreakerConfig()
+    sandbox: SandboxConfig = SandboxConfig()
     pool: PoolConfig = PoolConfig()
     cluster: ClusterConfig = ClusterConfig()
     schedule: ScheduleConfig = ScheduleConfig()

@@ -4,12 +4,18 @@
     ├── Misuse          wrong use or configuration: nothing was started (exit 2)
     ├── Transient       the same call may work later: tasks retry on this and nothing else
     │   ├── AgentCrashed    killed by a signal: says nothing about the work
+    │   ├── ModelAway       the model's API cannot be reached, or failed
+    │   │   └── RateLimited     it has too much to do, for us (429) or for all (529)
     │   ├── SetupFailed     the setup command of a slot failed
     │   ├── HubAway         the hub is on another host, and does not answer
     │   └── GitBusy         a lock was held
     │       └── GitKilled       git itself was killed, and may have left its locks
     ├── AgentFailed     the agent answered no, or left nothing: counts as a try
-    │   └── AgentCut        it was stopped by adw: it took too long, or too much room
+    │   ├── AgentCut        it was stopped: it took too long, too much room, too many turns; the next try goes on from there
+    │   └── SessionLost     the session to go on with is gone: begin anew
+    ├── Halted          no agent can go on before a person does something
+    │   ├── KeyRefused      the model's API does not take the key, or its account is empty
+    │   └── BudgetSpent     what may be spent is spent
     ├── Conflict        a change does not merge onto the tip: it is built again there
     ├── Blocked         the change is good, but something of the user's stands in the way of landing
     ├── Interrupted     the run was told to end; what was done is kept
@@ -36,6 +42,14 @@ class AgentCrashed(Transient):
     """The agent's process was killed from outside, by the kernel or by a person."""
 
 
+class ModelAway(Transient):
+    """The model's API cannot be reached, or failed."""
+
+
+class RateLimited(ModelAway):
+    """The model's API has too much to do: for us, or for all who use it."""
+
+
 class GitBusy(Transient):
     """Git could not take a lock, or was killed."""
 
@@ -57,7 +71,23 @@ class AgentFailed(AdwError):
 
 
 class AgentCut(AgentFailed):
-    """Adw stopped the agent, or a test: a limit was reached. What it had written is pinned."""
+    """The agent, or a test, was stopped: a limit was reached. What it had written is pinned."""
+
+
+class SessionLost(AgentFailed):
+    """The agent's CLI does not know the session that it was to go on with."""
+
+
+class Halted(AdwError):
+    """No agent can go on before a person does something; the text says what. What was done is kept."""
+
+
+class KeyRefused(Halted):
+    """The model's API does not take the key, or its account is empty."""
+
+
+class BudgetSpent(Halted):
+    """What the run or the issue may spend is spent."""
 
 
 class Conflict(AdwError):

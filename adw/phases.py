@@ -12,7 +12,7 @@ from pathlib import Path
 
 from adw import prompts
 from adw.agents import find_agent
-from adw.agents.base import Agent
+from adw.agents.base import Agent, Job
 from adw.config import ClusterConfig, Config
 from adw.errors import AgentCrashed, AgentCut, AgentFailed, GitFailed, Misuse
 from adw.git import TRAILER, change_of
@@ -239,7 +239,9 @@ def ask(site: Site, lease: Lease, issue: Issue, prompt: str, secrets: Mapping[st
     file.write_text(prompt, encoding="utf-8")
     before = log.stat().st_size if log.exists() else 0
     env = {**lease.env, **secrets}
-    ended = kept(site.agent().argv(file), cwd=lease.tree, env=env, log=log, minutes=site.config.agent.minutes, stdin=file, fds=lease.fds, watch=lease.watch)
+    call = site.agent().call(Job(phase=order.phase, prompt=file, tree=lease.tree, folder=lease.tree.parent / "home"))
+    env |= call.env
+    ended = kept(call.argv, cwd=lease.tree, env=env, log=log, minutes=site.config.agent.minutes, stdin=file, fds=lease.fds, watch=lease.watch)
     said = hidden(tail(log, before), secrets)  # what is said is kept in git, and in prompts
     if ended.cut:
         msg = f"the agent was stopped in {order.phase}: {ended.cut}\n{said}"

@@ -4,8 +4,9 @@ import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
+from adw.agents.base import ANTHROPIC, OPENAI, Api, Call, Job, Login, Reader
 from adw.config import AgentConfig
 from adw.errors import Misuse
 from adw.model import digest
@@ -17,7 +18,16 @@ SYNTAX = frozenset("|&;()<>$`\\\"'*?[]#~=%{}!")
 class CommandAgent:
     """Its exit status is the verdict, its output the log."""
 
+    program: ClassVar[str] = ""
+    tried: ClassVar[str] = ""
+    install: ClassVar[str] = ""
+    apis: ClassVar[tuple[Api, ...]] = (ANTHROPIC, OPENAI)
+    keys: ClassVar[tuple[str, ...]] = ()
+    login: ClassVar[Login | None] = None
+    structured: ClassVar[bool] = False
+
     template: str
+    model: str = ""
 
     @classmethod
     def of(cls, config: AgentConfig, repository: Path) -> Self:
@@ -28,19 +38,23 @@ class CommandAgent:
         if missing := missing_program(config.command, repository):
             msg = f"the agent's program {missing!r} is not installed: install it, or change agent.command in adw.toml (or --agent-command)"
             raise Misuse(msg)
-        return cls(config.command)
+        return cls(config.command, config.model)
 
     @property
     def identity(self) -> str:
-        """The command's text."""
-        return digest("command", self.template)
+        """The command's text, and the model if it is told of one."""
+        return digest("command", self.template, *([self.model] if self.model else []))
 
-    def argv(self, prompt: Path) -> list[str]:
-        """The template for sh, with the prompt's path quoted."""
-        line, quoted = self.template, shlex.quote(str(prompt))
+    def call(self, job: Job) -> Call:
+        """The template for sh, with the prompt's path quoted; ADW_MODEL is the configured model."""
+        line, quoted = self.template, shlex.quote(str(job.prompt))
         for shape in ('"{prompt_file}"', "'{prompt_file}'", "{prompt_file}"):
             line = line.replace(shape, quoted)
-        return ["sh", "-c", line]
+        return Call(["sh", "-c", line], {"ADW_MODEL": self.model} if self.model else {})
+
+    def reader(self, job: Job) -> Reader:  # noqa: ARG002 - all it prints is text
+        """Its output is what it says."""
+        return Reader()
 
 
 def missing_program(line: str, repository: Path) -> str:

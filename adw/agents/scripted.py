@@ -3,8 +3,9 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
+from adw.agents.base import Api, Call, Job, Login, Reader
 from adw.config import AgentConfig
 from adw.errors import Misuse
 from adw.model import digest
@@ -15,6 +16,14 @@ PLAYER = Path(__file__).with_name("play.py")
 @dataclass(frozen=True, slots=True)
 class ScriptedAgent:
     """Plays a script (JSON): what to say, what to edit and how long to take, for each issue, phase and try."""
+
+    program: ClassVar[str] = ""
+    tried: ClassVar[str] = ""
+    install: ClassVar[str] = ""
+    apis: ClassVar[tuple[Api, ...]] = ()
+    keys: ClassVar[tuple[str, ...]] = ()
+    login: ClassVar[Login | None] = None
+    structured: ClassVar[bool] = False
 
     script: Path
     text: str
@@ -33,6 +42,10 @@ class ScriptedAgent:
         """The script's text."""
         return digest("scripted", self.text)
 
-    def argv(self, prompt: Path) -> list[str]:  # noqa: ARG002 - the script knows its edits; the issue is in the environment
+    def call(self, job: Job) -> Call:  # noqa: ARG002 - the script knows its edits; the issue is in the environment
         """The player, with this script."""
-        return [sys.executable, "-I", "-S", str(PLAYER), str(self.script)]
+        return Call([sys.executable, "-I", "-S", str(PLAYER), str(self.script)])
+
+    def reader(self, job: Job) -> Reader:  # noqa: ARG002 - all it prints is text
+        """Its output is what it says."""
+        return Reader()

@@ -5,13 +5,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import tomlkit
 from pydantic import BaseModel
 
 from adw import config
-from adw.config import AgentConfig, ChecksConfig, ClusterConfig, Config, PoolConfig, ScheduleConfig
+from adw.config import Config, Section
 from adw.errors import Misuse
 from adw.git import Git, locate
 
@@ -77,24 +77,26 @@ def text(found: Found, branch: str) -> str:
     document = tomlkit.document()
     document.add(tomlkit.comment(f":schema ./{config.SCHEMA_FILE}"))
     document.add(tomlkit.comment("How adw works on this repository. A setting behind a # has the default that it shows."))
-    _fill(document, Config, {"branch": branch, "docs": found.docs}, skip={"test", "agent", "pool", "schedule", "cluster"})
-    for name, model, known in (
-        ("test", ChecksConfig, {"command": found.test}),
-        ("agent", AgentConfig, {"name": "command", "command": ""}),
-        ("pool", PoolConfig, {"setup": found.setup, "setup_files": found.setup_files} if found.setup else {}),
-        ("schedule", ScheduleConfig, {}),
-        ("cluster", ClusterConfig, {}),
-    ):
-        table = tomlkit.table()
-        _fill(table, model, known, skip=set())
-        document.add(tomlkit.nl())
-        document.add(name, table)
+    _fill(document, Config, {"branch": branch, "docs": found.docs})
+    known: dict[str, dict[str, Any]] = {"test": {"command": found.test}, "agent": {"name": "command", "command": ""}}
+    if found.setup:
+        known["pool"] = {"setup": found.setup, "setup_files": found.setup_files}
+    for name, field in Config.model_fields.items():
+        if _is_table(field.annotation):
+            table = tomlkit.table()
+            _fill(table, field.annotation, known.get(name, {}))
+            document.add(tomlkit.nl())
+            document.add(name, table)
     return tomlkit.dumps(document).replace("# :schema", "#:schema", 1)
 
 
-def _fill(into: "tomlkit.TOMLDocument | tomlkit.items.Table", model: type[BaseModel], known: Mapping[str, Any], skip: set[str]) -> None:
+def _is_table(kind: Any) -> TypeGuard[type[Section]]:
+    return isinstance(kind, type) and issubclass(kind, Section)
+
+
+def _fill(into: "tomlkit.TOMLDocument | tomlkit.items.Table", model: type[BaseModel], known: Mapping[str, Any]) -> None:
     for name, field in model.model_fields.items():
-        if name in skip:
+        if _is_table(field.annotation):
             continue
         into.add(tomlkit.comment(str(field.description)))
         if name in known:

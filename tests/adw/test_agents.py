@@ -8,22 +8,27 @@ from typing import Any
 import pytest
 
 from adw.agents import find_agent
+from adw.agents.base import Job
 from adw.config import AgentConfig
 from adw.errors import Misuse
+
+
+def job(folder: Path, prompt: Path) -> Job:
+    return Job(phase="build", prompt=prompt, tree=folder, folder=folder)
 
 
 def command(line: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     """Run a command agent with a prompt whose path is hard to quote."""
     prompt = folder / "it's a $HOME; prompt.md"
     prompt.write_text("do it")
-    argv = find_agent(AgentConfig(command=line), folder).argv(prompt)
+    argv = find_agent(AgentConfig(command=line), folder).call(job(folder, prompt)).argv
     return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def play(folder: Path, script: dict[str, Any], phase: str = "build", number: int = 1) -> "subprocess.CompletedProcess[str]":
     """Run the scripted agent on issue i1 in a folder."""
     (folder / "script.json").write_text(json.dumps(script))
-    argv = find_agent(AgentConfig(name="scripted", script="script.json"), folder).argv(folder / "prompt.md")
+    argv = find_agent(AgentConfig(name="scripted", script="script.json"), folder).call(job(folder, folder / "prompt.md")).argv
     env = {**os.environ, "ADW_ISSUE": "i1", "ADW_PHASE": phase, "ADW_TRY": str(number)}
     return subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
@@ -38,7 +43,7 @@ def test_a_commands_exit_status_is_its_answer(tmp_path: Path) -> None:
 
 def test_a_command_without_the_prompts_path_is_left_as_it_is(tmp_path: Path) -> None:
     agent = find_agent(AgentConfig(command="my-agent() { :; }; my-agent"), tmp_path)
-    assert agent.argv(tmp_path)[-1] == "my-agent() { :; }; my-agent"
+    assert agent.call(job(tmp_path, tmp_path)).argv[-1] == "my-agent() { :; }; my-agent"
 
 
 @pytest.mark.parametrize("line", ["adw-no-such-program --print", "KEY=1 adw-no-such-program", "/no/such/program x"])
@@ -49,7 +54,7 @@ def test_a_program_that_is_not_installed_is_named(line: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("line", ["sh -c true", "cd x && y", "(adw-x)", "$AGENT x", "./agent.sh", "'adw x' y", "A=1", "/bin/sh x"])
 def test_a_program_that_only_sh_can_find_is_left_to_it(line: str, tmp_path: Path) -> None:
-    assert find_agent(AgentConfig(command=line), tmp_path).argv(tmp_path) == ["sh", "-c", line]
+    assert find_agent(AgentConfig(command=line), tmp_path).call(job(tmp_path, tmp_path)).argv == ["sh", "-c", line]
 
 
 @pytest.mark.parametrize("line", ["", "  "])

@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from adw.errors import AdwError, AgentCrashed, AgentCut, AgentFailed, GitBusy, GitKilled, HubAway, SetupFailed, Transient
+from adw.errors import AdwError, AgentCrashed, AgentCut, AgentFailed, GitBusy, GitKilled, HubAway, ModelAway, RateLimited, SetupFailed, Transient
 from tests.adw.tools import family
 
 
@@ -14,7 +14,16 @@ def test_an_error_comes_back_from_a_worker_as_it_was(kind: type[AdwError]) -> No
 
 
 def test_only_what_may_pass_by_itself_is_transient() -> None:
-    assert {kind for kind in family() if issubclass(kind, Transient)} == {Transient, AgentCrashed, HubAway, SetupFailed, GitBusy, GitKilled}
+    assert {kind for kind in family() if issubclass(kind, Transient)} == {
+        Transient,
+        AgentCrashed,
+        ModelAway,
+        RateLimited,
+        HubAway,
+        SetupFailed,
+        GitBusy,
+        GitKilled,
+    }
 
 
 def test_an_agent_that_was_cut_counts_as_one_that_failed() -> None:
