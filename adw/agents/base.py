@@ -6,13 +6,14 @@
 An adapter is a small module with one class. It starts nothing itself.
 """
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 from adw.config import AgentConfig, Tools
-from adw.errors import AgentFailed
+from adw.errors import AgentFailed, Misuse
 from adw.money import Tokens
 
 
@@ -122,3 +123,10 @@ class Agent(Protocol):
 
     def reader(self, job: Job) -> Reader:
         """What reads the output of that command."""
+
+
+def installed(kind: type[Agent]) -> None:
+    """Misuse if the program of a kind of agent is not installed; the text says how it is."""
+    if not shutil.which(kind.program):
+        msg = f"the agent's program {kind.program!r} is not installed: {kind.install}, or name another (agent.name in adw.toml, or --agent)"
+        raise Misuse(msg)
