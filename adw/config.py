@@ -26,7 +26,6 @@ class Section(BaseModel):
 
 Severity = Literal["note", "warning", "error"]
 Tools = Literal["read", "edit", "run"]
-AGENT_PHASES = ("plan", "build", "review", "document")
 
 
 class PhaseAgentConfig(Section):

@@ -15,9 +15,10 @@ from prefect.settings import get_current_settings
 
 from adw import report
 from adw.journal import Journal
+from adw.listening import hidden
 from adw.mirror import Hub
 from adw.model import Issue, Outcome
-from adw.phases import Site, hidden, tail
+from adw.phases import Site, tail
 from tasks.secrets import secrets
 
 EACH = 2.0  # seconds between two states of what moves

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from adw.agents.base import Agent
+from adw.agents.claude import ClaudeAgent
 from adw.agents.command import CommandAgent
 from adw.agents.scripted import ScriptedAgent
 from adw.config import AgentConfig
 from adw.errors import Misuse
 
-AGENTS: dict[str, type[Agent]] = {"command": CommandAgent, "scripted": ScriptedAgent}
+AGENTS: dict[str, type[Agent]] = {"claude": ClaudeAgent, "command": CommandAgent, "scripted": ScriptedAgent}
 
 
 def find_agent(config: AgentConfig, repository: Path) -> Agent:
