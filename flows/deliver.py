@@ -15,7 +15,7 @@ from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
 
 from adw import phases, proc, report, results
-from adw.errors import AdwError, AgentFailed, Blocked, Conflict, Interrupted, Misuse
+from adw.errors import AdwError, AgentFailed, Blocked, Conflict, Halted, Interrupted, Misuse
 from adw.model import Change, Issue, Outcome, Verdict
 from flows.approval import ask_a_person
 from flows.delivery import Delivery, run_name
@@ -98,7 +98,7 @@ def deliver_one(work: Work, issue: Issue) -> None:
     """Deliver one issue, whatever comes: its failure never is another's."""
     try:
         outcome = _delivered(work, issue)
-    except (Interrupted, Misuse) as no:
+    except (Interrupted, Misuse, Halted) as no:
         outcome = Outcome(issue=issue.id, title=issue.title, state="stopped", reason=str(no))
     except Blocked as no:
         outcome = Outcome(issue=issue.id, title=issue.title, state="blocked", reason=str(no))
