@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from adw import prompts
-from adw.agents import find_agent
+from adw.agents import find_agent, ready
 from adw.agents.base import Agent
 from adw.answers import PlanAnswer, ReviewAnswer
 from adw.asking import Asking
@@ -71,7 +71,8 @@ class Site:
 
     def asking(self, lease: Lease, issue: Issue, order: Order, secrets: Mapping[str, str]) -> Asking:
         """The agent of a phase, to be asked in a slot."""
-        return Asking(self.hub(), self.config, self.agent(order.phase), self.journal(), lease, issue, order, secrets)
+        agent = ready(self.config.agent.at(order.phase), Path(self.repository))
+        return Asking(self.hub(), self.config, agent, self.journal(), lease, issue, order, secrets)
 
     def journal(self) -> Journal:
         """What happens in this run."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from adw.agents.base import Agent
+from adw.agents.base import Agent, installed
 from adw.agents.claude import ClaudeAgent
 from adw.agents.command import CommandAgent
 from adw.agents.scripted import ScriptedAgent
@@ -19,3 +19,11 @@ def find_agent(config: AgentConfig, repository: Path) -> Agent:
         msg = f"there is no agent {config.name!r}: name one of {', '.join(sorted(AGENTS))} (agent.name in adw.toml, or --agent)"
         raise Misuse(msg)
     return kind.of(config, repository)
+
+
+def ready(config: AgentConfig, repository: Path) -> Agent:
+    """The same on a host where it is to work; Misuse, too, if its program is not installed there."""
+    agent = find_agent(config, repository)
+    if agent.program:
+        installed(type(agent))
+    return agent

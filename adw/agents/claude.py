@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from adw.agents.base import ANTHROPIC, Api, Call, Job, Login, Reader, installed
+from adw.agents.base import ANTHROPIC, Api, Call, Job, Login, Reader
 from adw.config import AgentConfig, Tools
 from adw.errors import AgentCut, AgentFailed, Halted, KeyRefused, ModelAway, RateLimited, SessionLost
 from adw.model import digest, one_line
@@ -51,8 +51,7 @@ class ClaudeAgent:
 
     @classmethod
     def of(cls, config: AgentConfig, repository: Path) -> Self:  # noqa: ARG003 - it needs nothing of the repository
-        """Misuse if it is not installed."""
-        installed(cls)
+        """Of the configuration it needs the model."""
         return cls(config.model)
 
     @property

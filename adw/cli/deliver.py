@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from adw import clean, graph, guard, proc
-from adw.agents import find_agent
+from adw.agents import ready
 from adw.agents.command import missing_program
 from adw.cli import api
 from adw.cli.supervise import new_run, supervise
@@ -77,7 +77,7 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
         msg = f"the test command's program {missing!r} is not installed: install it, or change test.command in adw.toml (or --test-command)"
         raise Misuse(msg)
     for phase in AGENT_PHASES:
-        find_agent(config.agent.at(phase), hub.root)
+        ready(config.agent.at(phase), hub.root)
     graph.in_order(issues, frozenset(hub.git.trailers(hub.ref)))
     guard.check_disk(writable_home(), config.pool.disk_floor)
 
