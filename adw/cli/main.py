@@ -3,7 +3,7 @@
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -40,7 +40,7 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     scheduler: Annotated[str | None, typer.Option(help="A Dask scheduler, tcp://HOST:PORT, whose workers do the work.")] = None,
     *,
     approve: Annotated[
-        list[Literal["plan", "landing"]] | None, typer.Option(help="Ask about each plan before it is built, or each change before it lands.")
+        list[str] | None, typer.Option(metavar="plan|landing", help="Ask about each plan before it is built, or each change before it lands.")
     ] = None,
     allow_red_base: Annotated[bool, typer.Option("--allow-red-base", help="Go on even if the tests fail on the branch as it is.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Hand the run to what `adw serve` serves, and return.")] = False,
