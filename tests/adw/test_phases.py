@@ -59,7 +59,7 @@ DECIDES = {
     "attempt.number": set(),
     "attempt.base": {"build"},
     "attempt.base_tree": {"plan"},
-    "attempt.feedback": {"build"},
+    "attempt.feedback": {"plan", "build"},
     "plan.text": {"build"},
     "change.sha": set(),
     "change.tree": {"review", "document"},
