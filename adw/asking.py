@@ -166,8 +166,8 @@ class Asking:
         with desk.access(self.agent, settings, self.secrets, self.order, self.issue.priority) as access:
             job = self._job(settings, prompt, session, access, form)
             call, reader = self.agent.call(job), self.agent.reader(job)
-            limits = Limits(desk, self.journal, self.order, self.lease.watch, output_mb=settings.output_mb, usd=settings.usd, counted=access.counted)
-            listener = Listener(raw, log, reader, {**self.secrets, **access.env}, limits)
+            limits = Limits(desk, self.journal, self.order, self.lease.watch, output_mb=settings.output_mb, usd=settings.usd, counted=bool(access.tokens))
+            listener = Listener(raw, log, reader, [*self.secrets.values(), *access.tokens], limits)
             began = time.monotonic()
             try:
                 ended = proc.kept(

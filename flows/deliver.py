@@ -17,7 +17,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from adw import decisions, phases, proc, report, results
 from adw.config import Gate
-from adw.errors import AdwError, AgentFailed, Blocked, Conflict, Interrupted, Misuse
+from adw.errors import AdwError, AgentFailed, Blocked, Conflict, Halted, Interrupted, Misuse
 from adw.model import Attempt, Change, Issue, Outcome, Plan, Verdict
 from flows.approval import Approval, Form, PlanApproval, ask_a_person
 from flows.delivery import Delivery, run_name
@@ -110,7 +110,7 @@ def deliver_one(work: Work, issue: Issue, how: How) -> None:
     """Deliver one issue, whatever comes: its failure never is another's."""
     try:
         outcome = how(work, issue)
-    except (Interrupted, Misuse) as no:
+    except (Interrupted, Misuse, Halted) as no:
         outcome = Outcome(issue=issue.id, title=issue.title, state="stopped", reason=str(no))
     except Blocked as no:
         outcome = Outcome(issue=issue.id, title=issue.title, state="blocked", reason=str(no))

@@ -24,7 +24,7 @@ from adw.home import Place, writable_home
 from adw.issues import markdown
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub
-from adw.model import Issue
+from adw.model import AGENT_PHASES, Issue
 
 CANCEL_LIMIT = 20  # seconds for an end in good order
 
@@ -68,7 +68,8 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
     if missing := missing_program(config.test.command, hub.root):
         msg = f"the test command's program {missing!r} is not installed: install it, or change test.command in adw.toml (or --test-command)"
         raise Misuse(msg)
-    find_agent(config.agent, hub.root)
+    for phase in AGENT_PHASES:
+        find_agent(config.agent.at(phase), hub.root)
     graph.in_order(issues, frozenset(hub.git.trailers(hub.ref)))
     guard.check_disk(writable_home(), config.pool.disk_floor)
 
