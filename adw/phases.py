@@ -108,13 +108,15 @@ def answer(site: Site, phase: str) -> str:
 
 
 def plan_key(site: Site, issue: Issue, attempt: Attempt) -> str:
-    """The key of a plan: the issue, what it starts from, and who plans."""
-    return digest("plan", VERSION, issue.digest, attempt.base_tree, site.config.test.command, site.tag("plan"), prompts.fingerprint("plan"))
+    """The key of a plan: the issue, what it starts from, who plans, and what was said of earlier plans."""
+    told = (site.config.test.command, site.tag("plan"), prompts.fingerprint("plan"), digest(attempt.feedback))
+    return digest("plan", VERSION, issue.digest, attempt.base_tree, *told)
 
 
 def plan_prompt(site: Site, issue: Issue, attempt: Attempt) -> str:
     """What the agent is asked in plan."""
-    return told(site, issue, attempt.base, "plan", answer=answer(site, "plan"))
+    feedback = f"A person does not want an earlier plan. What was said of it:\n\n{prompts.fence('feedback', attempt.feedback)}" if attempt.feedback else ""
+    return told(site, issue, attempt.base, "plan", answer=answer(site, "plan"), feedback=feedback)
 
 
 def plan(site: Site, issue: Issue, attempt: Attempt, secrets: Mapping[str, str]) -> tuple[Plan, str]:

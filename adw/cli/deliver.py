@@ -18,7 +18,7 @@ from adw.agents.command import missing_program
 from adw.cli import api
 from adw.cli.supervise import new_run, supervise
 from adw.cli.view import print_json
-from adw.config import override
+from adw.config import Config, override
 from adw.errors import Misuse
 from adw.home import Place, writable_home
 from adw.issues import markdown
@@ -61,15 +61,7 @@ def prepared(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> Journa
 
 def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
     """Misuse or DiskFull if the run could not come to a good end, as far as that shows before it begins."""
-    config = override(
-        hub.config(),
-        pool__size=given.get("agents"),
-        agent__name=given.get("agent"),
-        agent__command=given.get("agent_command"),
-        test__command=given.get("test_command"),
-        tries=given.get("tries"),
-        approve=given.get("approve"),
-    )
+    config = configured(hub, given)
     if not config.test.command.strip():
         msg = "no test command: set test.command in adw.toml (`adw init` writes one), or give --test-command 'python -m pytest -q'"
         raise Misuse(msg)
@@ -80,6 +72,19 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
         ready(config.agent.at(phase), hub.root)
     graph.in_order(issues, frozenset(hub.git.trailers(hub.ref)))
     guard.check_disk(writable_home(), config.pool.disk_floor)
+
+
+def configured(hub: Hub, given: dict[str, Any]) -> Config:
+    """What adw.toml says, with the flags of a command line."""
+    return override(
+        hub.config(),
+        pool__size=given.get("agents"),
+        agent__name=given.get("agent"),
+        agent__command=given.get("agent_command"),
+        test__command=given.get("test_command"),
+        tries=given.get("tries"),
+        approve=given.get("approve"),
+    )
 
 
 def report(journal: Journal, *, as_json: bool) -> int:

@@ -59,7 +59,7 @@ DECIDES = {
     "attempt.number": set(),
     "attempt.base": {"build"},
     "attempt.base_tree": {"plan"},
-    "attempt.feedback": {"build"},
+    "attempt.feedback": {"plan", "build"},
     "plan.text": {"build"},
     "change.sha": set(),
     "change.tree": {"review", "document"},
@@ -124,7 +124,7 @@ def test_a_plan_is_what_the_agent_says(hub: Hub, attempt: Attempt) -> None:
     site = make_site(hub, "grep -c . > /dev/null && echo 'größe ändern' && touch stray && cat {prompt_file}")
     plan, about = phases.plan(site, issue, attempt, {})
     assert plan.text.startswith("größe ändern\n")
-    fence = f"issue-{digest(issue.body)[:8]}"
+    fence = f"issue-{digest(issue.body)[:16]}"
     assert f'<{fence} title="Ändern: $HOME">\n```\n$(rm -rf /)\n```\n</{fence}>' in plan.text
     assert about == attempt.base
 
