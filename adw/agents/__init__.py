@@ -2,13 +2,26 @@
 
 from pathlib import Path
 
+from adw.agents.aider import AiderAgent
 from adw.agents.base import Agent
+from adw.agents.codex import CodexAgent
 from adw.agents.command import CommandAgent
+from adw.agents.gemini import GeminiAgent
+from adw.agents.mini_swe_agent import MiniSweAgent
+from adw.agents.opencode import OpencodeAgent
 from adw.agents.scripted import ScriptedAgent
 from adw.config import AgentConfig
 from adw.errors import Misuse
 
-AGENTS: dict[str, type[Agent]] = {"command": CommandAgent, "scripted": ScriptedAgent}
+AGENTS: dict[str, type[Agent]] = {
+    "aider": AiderAgent,
+    "codex": CodexAgent,
+    "command": CommandAgent,
+    "gemini": GeminiAgent,
+    "mini-swe-agent": MiniSweAgent,
+    "opencode": OpencodeAgent,
+    "scripted": ScriptedAgent,
+}
 
 
 def find_agent(config: AgentConfig, repository: Path) -> Agent:
