@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from adw.model import PHASES
+from adw.model import PHASES, one_line
 from adw.money import Spent, Tokens
 
 
@@ -78,6 +78,25 @@ class Progress:
         """How much of the work is done, in percent: the phases of the newest try that ended, of all that each issue has."""
         done = sum(len(PHASES) if row.state else sum(cell.state in {"done", "cached"} for cell in row.cells.values()) for row in self.rows.values())
         return 100.0 * done / max(1, len(PHASES) * len(self.rows))
+
+    @property
+    def spent_by_phase(self) -> dict[str, Spent]:
+        """What all issues together have spent in each phase, in the order of the phases."""
+        return {
+            phase: sum((more for (_, _, of), more in self.spent_in.items() if of == phase), Spent())
+            for phase in PHASES
+            if any(of == phase for _, _, of in self.spent_in)
+        }
+
+    @property
+    def hindrances(self) -> list[str]:
+        """What keeps agents from the model, or kept them, a line each."""
+        agents, times = "agent" if self.limit == 1 else "agents", "once" if self.throttled == 1 else f"{self.throttled} times"
+        return [
+            *([f"breaker {one_line(self.breaker)}"] if self.breaker else []),
+            *([f"at most {self.limit} {agents} at the model for now"] if self.limit else []),
+            *([f"the model's API had too much to do {times}"] if self.throttled else []),
+        ]
 
     def sentence(self) -> str:
         """How far the run is, in a line."""

@@ -12,7 +12,8 @@ from rich.table import Table
 from adw import clean as cleaning
 from adw import proc, report, server
 from adw.cli.deliver import chosen, hear, outcome
-from adw.cli.view import STYLES, LineView, LiveView, duration, print_json, summary, table
+from adw.cli.table import STYLES, duration, table
+from adw.cli.view import LineView, LiveView, print_json, summary
 from adw.errors import Misuse
 from adw.mirror import find_hub, sync
 from adw.model import Issue, Outcome
