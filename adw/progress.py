@@ -7,6 +7,11 @@ from adw.model import PHASES, one_line
 from adw.money import Spent, Tokens
 
 
+def _place(phase: str) -> int:
+    """Where a phase comes in an issue's life; one that is not known comes last."""
+    return PHASES.index(phase) if phase in PHASES else len(PHASES)
+
+
 @dataclass(slots=True)
 class Cell:
     """One phase of one issue: its newest state, and when it began or how long it took."""
@@ -82,11 +87,15 @@ class Progress:
     @property
     def spent_by_phase(self) -> dict[str, Spent]:
         """What all issues together have spent in each phase, in the order of the phases."""
-        return {
-            phase: sum((more for (_, _, of), more in self.spent_in.items() if of == phase), Spent())
-            for phase in PHASES
-            if any(of == phase for _, _, of in self.spent_in)
-        }
+        found: dict[str, Spent] = {}
+        for (_, _, phase), more in sorted(self.spent_in.items(), key=lambda one: _place(one[0][2])):
+            found[phase] = found.get(phase, Spent()) + more
+        return found
+
+    def spent_on(self, issue: str) -> dict[str, Spent]:
+        """What an issue has spent in each try and phase, in their order, by a name for people."""
+        found = sorted((number, _place(phase), phase) for of, number, phase in self.spent_in if of == issue)
+        return {phase if number == 1 else f"{phase} (try {number})": self.spent_in[issue, number, phase] for number, _, phase in found}
 
     @property
     def hindrances(self) -> list[str]:
