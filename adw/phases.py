@@ -45,7 +45,7 @@ class Site:
 
     def pool(self) -> Pool:
         """Its slots on this host."""
-        return Pool(self.hub(), self.config.pool)
+        return Pool(self.hub(), self.config.pool, self.config.sandbox)
 
     def sized(self, slots: int) -> "Site":
         """The same with another number of slots: each host lends what it can bear."""
@@ -150,7 +150,13 @@ def test(site: Site, issue: Issue, candidate: Candidate, attempt: int) -> tuple[
         log = site.journal().log(order)
         before = log.stat().st_size if log.exists() else 0
         ended = kept(
-            ["sh", "-c", site.config.test.command], cwd=lease.tree, env=lease.env, log=log, minutes=site.config.test.minutes, fds=lease.fds, watch=lease.watch
+            lease.boxed(["sh", "-c", site.config.test.command]),
+            cwd=lease.tree,
+            env=lease.env,
+            log=log,
+            minutes=site.config.test.minutes,
+            fds=lease.fds,
+            watch=lease.watch,
         )
     if ended.cut:
         msg = f"the test command was stopped: {ended.cut}\n{tail(log, before)}"
@@ -241,7 +247,8 @@ def ask(site: Site, lease: Lease, issue: Issue, prompt: str, secrets: Mapping[st
     env = {**lease.env, **secrets}
     call = site.agent().call(Job(phase=order.phase, prompt=file, tree=lease.tree, folder=lease.tree.parent / "home"))
     env |= call.env
-    ended = kept(call.argv, cwd=lease.tree, env=env, log=log, minutes=site.config.agent.minutes, stdin=file, fds=lease.fds, watch=lease.watch)
+    argv = lease.boxed(call.argv, agent=True)
+    ended = kept(argv, cwd=lease.tree, env=env, log=log, minutes=site.config.agent.minutes, stdin=file, fds=lease.fds, watch=lease.watch)
     said = hidden(tail(log, before), secrets)  # what is said is kept in git, and in prompts
     if ended.cut:
         msg = f"the agent was stopped in {order.phase}: {ended.cut}\n{said}"

@@ -6,23 +6,26 @@ It is a folder with
              branches, configuration, hooks) stays there, and is thrown away
     index    adw's own index of the work tree, by which it checks out and takes up what was written
     home/ tmp/   HOME and TMPDIR of the holder
-    lock     locked by the holder, and by the agents it starts; names the last lease
+    lock     locked by the holder and its keepers, and by agents that have no sandbox; empty
+    holder   names the last lease
     setup    what the setup command last ran for
 """
 
 import os
 import shutil
 import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from adw import guard, proc
-from adw.config import PoolConfig
+from adw.config import PoolConfig, SandboxConfig
 from adw.errors import SetupFailed
 from adw.git import Git
 from adw.mirror import Source
 from adw.model import Order, digest
+from adw.sandbox import Sandbox
 
 PASSED_ON = (
     "PATH",
@@ -52,6 +55,16 @@ class Lease:
     fds: tuple[int, ...]  # to be inherited by what works in the slot: it holds the slot as long as it lives
     git: Git  # adw's own view of the tree
     watch: "Watch"
+    sandbox: Sandbox
+    network: bool  # whether what is no agent reaches it
+
+    def boxed(self, argv: Sequence[str], *, agent: bool = False, readable: Iterable[Path] = (), writable: Iterable[Path] = (), edits: bool = True) -> list[str]:
+        """The command line that runs another one in the slot's sandbox, with the network for agents, and for others as configured.
+
+        `edits` says whether it may write in the tree. Misuse if a sandbox is required, and there is none.
+        """
+        path = self.env["PATH"]
+        return self.sandbox.boxed(argv, path, network=agent or self.network, readable=readable, writable=writable, edits=edits)
 
 
 @dataclass(slots=True)
@@ -82,7 +95,9 @@ def view(hub: Source, slot: Path) -> Git:
     return Git(hub.mirror.directory, work_tree=slot / "tree", index=slot / "index")
 
 
-def prepare(hub: Source, config: PoolConfig, slot: Path, commit: str, order: Order, lease_id: str, fd: int) -> Lease:  # noqa: PLR0913 - all that a lease is made of
+def prepare(  # noqa: PLR0913 - all that a lease is made of
+    hub: Source, config: PoolConfig, box: SandboxConfig, slot: Path, commit: str, order: Order, lease_id: str, fd: int
+) -> Lease:
     """Make a locked slot ready to be lent: the commit, nothing else, and its own HOME, TMPDIR and git directory."""
     git = view(hub, slot)
     (slot / "index.lock").unlink(missing_ok=True)
@@ -108,7 +123,8 @@ def prepare(hub: Source, config: PoolConfig, slot: Path, commit: str, order: Ord
         (slot / name).mkdir()
     _include(hub, config, tree)
     watch = Watch(slot, config.slot_gb, config.disk_floor)
-    lease = Lease(tree, _environment(config, slot, lease_id, order), (fd,), git, watch)
+    sandbox = Sandbox(box, slot, hub.mirror.directory / "objects", hub.owned)
+    lease = Lease(tree, _environment(config, slot, lease_id, order), (fd,), git, watch, sandbox, box.network)
     _set_up(config, slot, lease)
     return lease
 
@@ -200,7 +216,9 @@ def _set_up(config: PoolConfig, slot: Path, lease: Lease) -> None:
     done.unlink(missing_ok=True)
     log = slot / "setup.log"
     log.unlink(missing_ok=True)
-    ended = proc.kept(["sh", "-c", config.setup], cwd=lease.tree, env=lease.env, log=log, minutes=config.setup_minutes, fds=lease.fds, watch=lease.watch)
+    ended = proc.kept(
+        lease.boxed(["sh", "-c", config.setup]), cwd=lease.tree, env=lease.env, log=log, minutes=config.setup_minutes, fds=lease.fds, watch=lease.watch
+    )
     if ended.status or ended.cut:
         tail = log.read_text(errors="replace")[-2000:]
         msg = f"the setup command `{config.setup}` failed ({ended.cut or f'exit status {ended.status}'}):\n{tail}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adw import guard, lock
-from adw.config import PoolConfig
+from adw.config import PoolConfig, SandboxConfig
 from adw.errors import AgentCut, AgentFailed, DiskFull, SetupFailed
 from adw.git import Git
 from adw.mirror import Hub
@@ -38,7 +38,7 @@ with pool.lease(hub.tip(), Order(run="r1", issue="i1", issue_key=key, phase=phas
 
 
 def pool_of(hub: Hub, **settings: object) -> Pool:
-    return Pool(hub, PoolConfig.model_validate({"size": 1, "memory_gb": 0, "disk_floor": 0, **settings}))
+    return Pool(hub, PoolConfig.model_validate({"size": 1, "memory_gb": 0, "disk_floor": 0, **settings}), SandboxConfig(mode="off"))
 
 
 def do(lease: Lease, line: str) -> str:
@@ -416,9 +416,9 @@ def test_a_pool_has_a_base_path_of_its_own(hub: Hub, site: Site, issue: Issue, t
         assert do(lease, "git log --format=%s") == "first"
 
 
-def test_a_lock_file_that_was_cut_off_is_nobodys(hub: Hub, site: Site, issue: Issue) -> None:
+def test_a_holders_note_that_was_cut_off_is_nobodys(hub: Hub, site: Site, issue: Issue) -> None:
     leave(pool_of(hub), site, issue, "true")
-    (hub.place.pool / "1" / "lock").write_text('{"lease": "x", "pi')
+    (hub.place.pool / "1" / "holder").write_text('{"lease": "x", "pi')
     assert pool_of(hub).reconcile() == 0
     leave(pool_of(hub), site, issue, "test -f code.txt")
 
