@@ -2,10 +2,11 @@
 
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 
@@ -31,7 +32,10 @@ def behind(argv: Sequence[str], path: str, hidden: Collection[Path]) -> set[Path
 def _files(argv: Sequence[str]) -> Iterator[str]:
     """The files that a command line names by their whole path, also in a line for sh: the user wrote it, no model."""
     for word in argv:
-        yield from (name for name in (word, *re.findall(r"[^\s'\"=;&|<>()]+", word)) if name.startswith("/") and os.path.isfile(name))  # noqa: PTH113 - any text
+        words = {word, *re.findall(r"[^\s'\"=;&|<>()]+", word)}
+        with suppress(ValueError):  # a quote is open: no line for sh
+            words.update(shlex.split(word))
+        yield from (name for name in words if name.startswith("/") and os.path.isfile(name))  # noqa: PTH113 - any text
 
 
 def _around(file: Path, hidden: Collection[Path]) -> Iterator[Path]:

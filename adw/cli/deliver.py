@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from adw import clean, graph, guard, proc
+from adw import clean, graph, guard, proc, sandbox
 from adw.agents import find_agent
 from adw.agents.command import missing_program
 from adw.cli import api
@@ -69,6 +69,7 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
         test__command=given.get("test_command"),
         tries=given.get("tries"),
         approve=given.get("approve"),
+        sandbox__mode=given.get("sandbox"),
     )
     if not config.test.command.strip():
         msg = "no test command: set test.command in adw.toml (`adw init` writes one), or give --test-command 'python -m pytest -q'"
@@ -77,6 +78,7 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
         msg = f"the test command's program {missing!r} is not installed: install it, or change test.command in adw.toml (or --test-command)"
         raise Misuse(msg)
     find_agent(config.agent, hub.root)
+    sandbox.require(config.sandbox)
     graph.in_order(issues, frozenset(hub.git.trailers(hub.ref)))
     guard.check_disk(writable_home(), config.pool.disk_floor)
 
