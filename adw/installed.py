@@ -11,14 +11,14 @@ from pathlib import Path
 
 
 def behind(argv: Sequence[str], path: str, hidden: Collection[Path]) -> set[Path]:
-    """The places below hidden folders that a command needs: the programs of PATH, its own, the files that it names, and adw's own Python.
+    """The places below hidden folders that a command needs: the programs of PATH, its own, the files that a line for sh names, and adw's Python.
 
     Links are followed: ~/.local/bin/claude leads to a file in ~/.local/share, a Python of a virtual environment to the installation
     that it was made from. A whole folder is shown only where it is an installation, with a `lib` beside its `bin`.
     """
     found: set[Path] = set()
     programs = [f"{folder}/any" for folder in path.split(os.pathsep) if folder.startswith("/")]
-    named = [*programs, sys.executable, shutil.which(argv[0], path=path) or argv[0], *_files(argv)]
+    named = [*programs, sys.executable, shutil.which(argv[0], path=path) or argv[0], *_named(argv)]
     todo = [Path(form) for name in named for form in (name, os.path.realpath(name))]
     while todo:
         file = todo.pop()
@@ -29,13 +29,13 @@ def behind(argv: Sequence[str], path: str, hidden: Collection[Path]) -> set[Path
     return {place for place in found if found.isdisjoint(place.parents)}
 
 
-def _files(argv: Sequence[str]) -> Iterator[str]:
-    """The files that a command line names by their whole path, also in a line for sh: the user wrote it, no model."""
-    for word in argv:
-        words = {word, *re.findall(r"[^\s'\"=;&|<>()]+", word)}
-        with suppress(ValueError):  # a quote is open: no line for sh
-            words.update(shlex.split(word))
-        yield from (name for name in words if name.startswith("/") and os.path.isfile(name))  # noqa: PTH113 - any text
+def _named(argv: Sequence[str]) -> Iterator[str]:
+    """The files that a line for sh names by their whole path. The user configured it; other arguments may be what an issue says."""
+    line = argv[2] if tuple(argv[:2]) == ("sh", "-c") else ""
+    words = set(re.findall(r"[^\s'\"=;&|<>()]+", line))
+    with suppress(ValueError):  # a quote is left open
+        words.update(shlex.split(line))
+    yield from (name for name in words if name.startswith("/") and os.path.isfile(name))  # noqa: PTH113 - any text
 
 
 def _around(file: Path, hidden: Collection[Path]) -> Iterator[Path]:

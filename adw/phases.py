@@ -123,8 +123,11 @@ def message(issue: Issue) -> str:
 
 def taken_up(lease: Lease) -> str:
     """The tree of what an agent left; AgentFailed if git cannot take it up, as with a repository inside of it."""
+    if full := lease.full():
+        msg = f"the agent was too late to be stopped: {full}"
+        raise AgentFailed(msg)
     try:
-        return lease.git.snapshot()
+        return lease.snapshot()
     except GitFailed as no:
         msg = f"git cannot take up what the agent left: {no}"
         raise AgentFailed(msg) from no
@@ -247,7 +250,7 @@ def ask(site: Site, lease: Lease, issue: Issue, prompt: str, secrets: Mapping[st
     env = {**lease.env, **secrets}
     call = site.agent().call(Job(phase=order.phase, prompt=file, tree=lease.tree, folder=lease.tree.parent / "home"))
     env |= call.env
-    argv = lease.boxed(call.argv, agent=True)
+    argv = lease.boxed(call.argv, agent=True, readable=call.readable)
     ended = kept(argv, cwd=lease.tree, env=env, log=log, minutes=site.config.agent.minutes, stdin=file, fds=lease.fds, watch=lease.watch)
     said = hidden(tail(log, before), secrets)  # what is said is kept in git, and in prompts
     if ended.cut:

@@ -15,7 +15,7 @@ from adw.config import PoolConfig, SandboxConfig
 from adw.errors import AgentCut, AgentFailed, DiskFull, GitFailed, SetupFailed
 from adw.mirror import Source
 from adw.model import Order
-from adw.slot import Lease, empty, prepare, remove, view
+from adw.slot import Lease, Watch, empty, prepare, remove, tame, view
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Pool:
         self.hub.bring(commit, order.issue_key)
         slot, held = self._take()
         with held:
-            _rescue(self.hub, slot)
+            _rescue(self.hub, self.config, slot)
             holder = Holder(uuid.uuid4().hex, os.getpid(), proc.born(os.getpid()), order.issue_key, commit, order.phase, order.issue)
             _note(slot, holder)
             try:
@@ -107,7 +107,7 @@ class Pool:
         for slot in [p for p in self.folder.glob("*") if (p / "tree").exists()]:
             if held := lock.try_lock(slot / "lock"):
                 with held:
-                    _rescue(self.hub, slot)
+                    _rescue(self.hub, self.config, slot)
                     empty(slot)
                 removed += 1
         return removed
@@ -122,7 +122,7 @@ class Pool:
             proc.sweep(holder.lease)
             if held := lock.try_lock(slot / "lock"):
                 with held:
-                    _rescue(self.hub, slot)
+                    _rescue(self.hub, self.config, slot)
                     _note(slot, replace(holder, returned=True))
                 back += 1
         return back
@@ -143,7 +143,7 @@ def _note(slot: Path, holder: Holder) -> None:
     whole.replace(slot / "holder")
 
 
-def _rescue(hub: Source, slot: Path) -> None:
+def _rescue(hub: Source, config: PoolConfig, slot: Path) -> None:
     """After a holder that did not return its slot: kill what is left of it, and pin what it had written to a ref."""
     last = _holder(slot)
     if last is None or last.returned:
@@ -153,9 +153,12 @@ def _rescue(hub: Source, slot: Path) -> None:
     git = view(hub, slot)
     if last.phase not in {"build", "document"} or not (slot / "tree").is_dir() or not (slot / "index").exists() or not git.has(last.commit):
         return
+    if Watch(slot, config.slot_gb, 0)():
+        return  # git would be at it for hours
     try:
+        tame(slot / "tree", config.keep)
         tree = git.snapshot()
-    except GitFailed:
+    except (GitFailed, OSError):
         return  # git cannot take up what was written; the slot must come clean all the same
     if tree == git.tree_of(last.commit):
         return
