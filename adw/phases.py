@@ -50,7 +50,7 @@ class Site:
 
     def pool(self) -> Pool:
         """Its slots on this host."""
-        return Pool(self.hub(), self.config.pool)
+        return Pool(self.hub(), self.config.pool, self.config.sandbox)
 
     def sized(self, slots: int) -> "Site":
         """The same with another number of slots: each host lends what it can bear."""
@@ -170,8 +170,11 @@ def message(issue: Issue) -> str:
 
 def taken_up(lease: Lease) -> str:
     """The tree of what an agent left; AgentFailed if git cannot take it up, as with a repository inside of it."""
+    if full := lease.full():
+        msg = f"the agent was too late to be stopped: {full}"
+        raise AgentFailed(msg)
     try:
-        return lease.git.snapshot()
+        return lease.snapshot()
     except GitFailed as no:
         msg = f"git cannot take up what the agent left: {no}"
         raise AgentFailed(msg) from no
@@ -192,7 +195,13 @@ def test(site: Site, issue: Issue, candidate: Candidate, attempt: int) -> tuple[
         log = site.journal().log(order)
         before = log.stat().st_size if log.exists() else 0
         ended = kept(
-            ["sh", "-c", site.config.test.command], cwd=lease.tree, env=lease.env, log=log, minutes=site.config.test.minutes, fds=lease.fds, watch=lease.watch
+            lease.boxed(["sh", "-c", site.config.test.command]),
+            cwd=lease.tree,
+            env=lease.env,
+            log=log,
+            minutes=site.config.test.minutes,
+            fds=lease.fds,
+            watch=lease.watch,
         )
     if ended.cut:
         msg = f"the test command was stopped: {ended.cut}\n{tail(log, before)}"

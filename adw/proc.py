@@ -14,7 +14,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, STDOUT, Popen, TimeoutExpired
+from subprocess import DEVNULL, PIPE, STDOUT, Popen, TimeoutExpired, run
 
 import psutil
 
@@ -31,6 +31,7 @@ __all__ = [
     "end_all",
     "end_children",
     "go_on",
+    "heard",
     "kept",
     "spawn",
     "stopped",
@@ -144,6 +145,15 @@ def kept(  # noqa: PLR0913 - what decides how a command runs is this much
         sweep(marker)  # the keeper itself was killed, or cannot see sessions of others: what it kept is on its own
     go_on()
     return Ended(128 - keeper.returncode if keeper.returncode < 0 else keeper.returncode, cut)
+
+
+def heard(argv: Sequence[str], seconds: float) -> tuple[int, str]:
+    """Run a short command of adw's own, without input; its exit status (124 if it took too long) and all that it printed."""
+    try:
+        done = run(argv, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, text=True, errors="replace", timeout=seconds, check=False)
+    except TimeoutExpired:
+        return 124, f"it took longer than {seconds:g} seconds"
+    return done.returncode, done.stdout
 
 
 def sweep(marker: str) -> int:

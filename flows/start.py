@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prefect.runtime import deployment, flow_run
 
-from adw import graph, guard, proc
+from adw import graph, guard, proc, sandbox
 from adw.config import Config
 from adw.desk import at_desk
 from adw.errors import AdwError
@@ -103,6 +103,8 @@ def _named(issues: Sequence[Issue]) -> list[dict[str, str]]:
 
 def _start_local(config: Config, journal: Journal) -> int:
     """Make the cluster of threads of this process; returns how many slots it has."""
+    if reason := sandbox.why_not(config.sandbox):
+        journal.event("note", text=reason)
     slots = guard.slots(config.pool)
     if slots < config.pool.size:
         journal.event("note", text=f"{slots} of {config.pool.size} slots are lent: there is memory for no more ({config.pool.memory_gb:g} GB each)")

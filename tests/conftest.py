@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from adw.config import AgentConfig, ChecksConfig, Config, PoolConfig
+from adw.config import AgentConfig, ChecksConfig, Config, PoolConfig, SandboxConfig
 from adw.mirror import Hub, find_hub, sync
 from adw.model import Issue
 from adw.phases import Site
@@ -94,6 +94,7 @@ def make_site(hub: Hub, agent: str, test: str = "test -f code.txt", **pool: obje
     config = Config(
         agent=AgentConfig(name="command", command=agent),
         test=ChecksConfig(command=test),
+        sandbox=SandboxConfig(mode="off"),  # these agents write where tests look; `test_sandbox.py` tries it
         pool=PoolConfig.model_validate({"size": 2, "memory_gb": 0, "disk_floor": 0, **pool}),
     )
     return Site(run="r1", repository=str(hub.path), branch=hub.branch, config=config)

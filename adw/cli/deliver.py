@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from adw import clean, graph, guard, proc
+from adw import clean, graph, guard, proc, sandbox
 from adw.agents import ready
 from adw.agents.command import missing_program
 from adw.cli import api
@@ -72,6 +72,7 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
         raise Misuse(msg)
     for phase in AGENT_PHASES:
         ready(config.agent.at(phase), hub.root)
+    sandbox.require(config.sandbox)
     graph.in_order(issues, frozenset(hub.git.trailers(hub.ref)))
     guard.check_disk(writable_home(), config.pool.disk_floor)
 
@@ -86,6 +87,7 @@ def configured(hub: Hub, given: dict[str, Any]) -> Config:
         test__command=given.get("test_command"),
         tries=given.get("tries"),
         approve=given.get("approve"),
+        sandbox__mode=given.get("sandbox"),
     )
 
 

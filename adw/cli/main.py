@@ -37,6 +37,7 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     agent_command: AgentCommand = None,
     test_command: TestCommand = None,
     tries: Annotated[int | None, typer.Option(min=1, max=20, help="How often an issue is built before it is refused.")] = None,
+    sandbox: Annotated[str | None, typer.Option(help="For agents and tests: auto, required or off.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="A Dask scheduler, tcp://HOST:PORT, whose workers do the work.")] = None,
     *,
     approve: Annotated[
@@ -50,7 +51,7 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     from adw.cli.deliver import asked, hand_over, report  # noqa: PLC0415
 
     given = {"agents": agents, "agent": agent, "agent_command": agent_command, "test_command": test_command, "tries": tries, "approve": approve or None}
-    given |= {"allow_red_base": allow_red_base, "scheduler": scheduler}
+    given |= {"sandbox": sandbox, "allow_red_base": allow_red_base, "scheduler": scheduler}
     journal = asked(issues, repo, branch, given)
     raise typer.Exit((hand_over if detach else report)(journal, as_json=as_json))
 

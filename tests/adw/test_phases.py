@@ -343,6 +343,11 @@ def test_two_issues_of_one_text_land_under_their_own_ids(hub: Hub, attempt: Atte
     assert sorted(hub.mirror.trailers(hub.tip())) == ["i1", "twin"]
 
 
+def test_a_file_of_a_terabyte_is_the_agents_fault(hub: Hub, issue: Issue) -> None:
+    with pytest.raises(AgentFailed, match="it filled its slot with more than 10 GB"):
+        built(hub, issue, "truncate -s 1T huge")
+
+
 def test_a_repository_that_an_agent_left_in_its_tree_is_the_agents_fault(hub: Hub, issue: Issue) -> None:
     with pytest.raises(AgentFailed):
         built(hub, issue, "git init --quiet inner && touch inner/x")
