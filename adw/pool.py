@@ -13,6 +13,7 @@ from typing import IO
 from adw import guard, lock, proc
 from adw.config import PoolConfig, SandboxConfig
 from adw.errors import AgentCrashed, AgentCut, AgentFailed, DiskFull, GitFailed, Halted, Interrupted, ModelAway, SetupFailed
+from adw.git import Git
 from adw.mirror import Source
 from adw.model import Order
 from adw.sessions import LEASE, Shelf
@@ -158,15 +159,10 @@ def _rescue(hub: Source, config: PoolConfig, slot: Path) -> None:
     git = view(hub, slot)
     if last.phase not in {"build", "document"} or not (slot / "tree").is_dir() or not (slot / "index").exists() or not git.has(last.commit):
         return
-    try:
-        if Watch(slot, config.slot_gb, 0)():
-            msg = "git would be at it for hours"
-            raise GitFailed(msg)
-        tame(slot / "tree", config.keep)
-        tree = git.snapshot()
-    except (GitFailed, OSError):
+    tree = _written(git, config, slot)
+    if tree is None:
         Shelf(hub.place.sessions / last.issue_key / last.phase).forget()  # it cannot go on without its files
-        return  # the slot must come clean all the same
+        return
     if tree == git.tree_of(last.commit):
         return
     number = 1 + len(hub.found(f"refs/adw/{last.issue_key}/rescued-*"))
@@ -174,3 +170,14 @@ def _rescue(hub: Source, config: PoolConfig, slot: Path) -> None:
     ref = f"refs/adw/{last.issue_key}/rescued-{number}"
     git.point(ref, sha)
     hub.publish(ref)
+
+
+def _written(git: Git, config: PoolConfig, slot: Path) -> str | None:
+    """The tree of what was left in a slot; None if git cannot take it up: the slot must come clean all the same."""
+    if Watch(slot, config.slot_gb, 0)():
+        return None  # git would be at it for hours
+    try:
+        tame(slot / "tree", config.keep)
+        return git.snapshot()
+    except (GitFailed, OSError):
+        return None

@@ -48,7 +48,9 @@ class Order(BaseModel):
     agents: Literal["as configured", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10] = Field(
         "as configured", title="Agents", description="How many agents and tests work at once; by default as the repository's worktree pool says."
     )
-    agent: Literal["as configured", "command", "scripted"] = Field("as configured", title="Agent", description="The kind of agent.")
+    agent: Literal["as configured", "claude", "codex", "opencode", "gemini", "mini-swe-agent", "aider", "command", "scripted"] = Field(
+        "as configured", title="Agent", description="The kind of agent."
+    )
     approve_plan: bool = Field(
         default=False, title="Ask before building", description="Pause, and show each plan here for approval or edit before it is built."
     )

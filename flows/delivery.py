@@ -27,6 +27,7 @@ class Delivery(BaseModel):
     branch: str = Field("", description="The branch to land on; by default the one that is checked out.")
     agents: int | None = Field(None, ge=1, le=100, description="How many agents and tests work at once.")
     agent: str | None = Field(None, description="The kind of agent.")
+    model: str | None = Field(None, description="The model, as the agent's CLI names it.")
     agent_command: str | None = Field(None, description="The command line of the agent `command`.")
     test_command: str | None = Field(None, description="The command that must pass before a change lands.")
     tries: int | None = Field(None, ge=1, le=20, description="How often an issue is built at most.")
@@ -50,6 +51,7 @@ class Delivery(BaseModel):
         return {
             "pool__size": self.agents,
             "agent__name": self.agent,
+            "agent__model": self.model,
             "agent__command": self.agent_command,
             "test__command": self.test_command,
             "tries": self.tries,

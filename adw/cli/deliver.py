@@ -83,6 +83,7 @@ def configured(hub: Hub, given: dict[str, Any]) -> Config:
         hub.config(),
         pool__size=given.get("agents"),
         agent__name=given.get("agent"),
+        agent__model=given.get("model"),
         agent__command=given.get("agent_command"),
         test__command=given.get("test_command"),
         tries=given.get("tries"),

@@ -34,6 +34,7 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     branch: Branch = "",
     agents: AtOnce = None,
     agent: Kind = None,
+    model: Annotated[str | None, typer.Option(help="The model, as the agent's CLI names it.")] = None,
     agent_command: AgentCommand = None,
     test_command: TestCommand = None,
     tries: Annotated[int | None, typer.Option(min=1, max=20, help="How often an issue is built before it is refused.")] = None,
@@ -51,7 +52,7 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     from adw.cli.deliver import asked, hand_over, report  # noqa: PLC0415
 
     given = {"agents": agents, "agent": agent, "agent_command": agent_command, "test_command": test_command, "tries": tries, "approve": approve or None}
-    given |= {"sandbox": sandbox, "allow_red_base": allow_red_base, "scheduler": scheduler}
+    given |= {"model": model, "sandbox": sandbox, "allow_red_base": allow_red_base, "scheduler": scheduler}
     journal = asked(issues, repo, branch, given)
     raise typer.Exit((hand_over if detach else report)(journal, as_json=as_json))
 
