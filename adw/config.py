@@ -15,6 +15,7 @@ from adw.errors import Misuse
 FILE = "adw.toml"
 SCHEMA_FILE = ".adw.schema.json"
 
+BlockName = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]  # as Prefect wants it
 Minutes = Annotated[float, Field(gt=0)]
 
 
@@ -78,7 +79,7 @@ class AgentConfig(Section):
         description="Where the API of a key is reached, if not at the vendor's: environment variable of the key → URL.",
         examples=[{"ANTHROPIC_API_KEY": "https://api.anthropic.com"}],
     )
-    secrets: dict[str, str] = Field(
+    secrets: dict[str, BlockName] = Field(
         {},
         description="Environment variable of the agent → name of the Prefect Secret block that holds its value.",
         examples=[{"ANTHROPIC_API_KEY": "anthropic-api-key"}],

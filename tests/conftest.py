@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -142,14 +141,7 @@ Rules = list[dict[str, Any]]
 
 
 @contextmanager
-def model(rules: Rules, log: Path | None = None) -> "Iterator[fake_anthropic.Server]":
+def model(rules: Rules, log: Path | None = None) -> Iterator[fake_anthropic.Server]:
     """A model's API on loopback that answers by a script, for the block."""
-    api = fake_anthropic.Server(rules, log=log)
-    thread = threading.Thread(target=api.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with fake_anthropic.serving(rules, log=str(log) if log else None) as api:
         yield api
-    finally:
-        api.shutdown()
-        api.server_close()
-        thread.join()

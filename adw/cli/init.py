@@ -95,10 +95,10 @@ def text(found: Found, branch: str) -> str:
     known["agent"] |= {"command": ""} if found.agent == "command" else {"secrets": found.secrets} if found.secrets else {}
     if found.setup:
         known["pool"] = {"setup": found.setup, "setup_files": found.setup_files}
-    for name, field in Config.model_fields.items():
-        if _is_table(field.annotation):
+    for name, setting in Config.model_fields.items():
+        if _is_table(setting.annotation):
             table = tomlkit.table()
-            _fill(table, field.annotation, known.get(name, {}))
+            _fill(table, setting.annotation, known.get(name, {}))
             document.add(tomlkit.nl())
             document.add(name, table)
     return tomlkit.dumps(document).replace("# :schema", "#:schema", 1)
@@ -109,10 +109,10 @@ def _is_table(kind: Any) -> TypeGuard[type[Section]]:
 
 
 def _fill(into: "tomlkit.TOMLDocument | tomlkit.items.Table", model: type[BaseModel], known: Mapping[str, Any]) -> None:
-    for name, field in model.model_fields.items():
-        if _is_table(field.annotation):
+    for name, setting in model.model_fields.items():
+        if _is_table(setting.annotation):
             continue
-        into.add(tomlkit.comment(str(field.description)))
+        into.add(tomlkit.comment(str(setting.description)))
         if isinstance(known.get(name), Mapping):
             inline = tomlkit.inline_table()
             inline.update(known[name])
@@ -121,10 +121,10 @@ def _fill(into: "tomlkit.TOMLDocument | tomlkit.items.Table", model: type[BaseMo
         if name in known:
             into.add(name, known[name])
             continue
-        default = field.get_default(call_default_factory=True)
+        default = setting.get_default(call_default_factory=True)
         if isinstance(default, dict):  # of which an example says more than that it is empty
             inline = tomlkit.inline_table()
-            inline.update(field.examples[0] if field.examples else default)
+            inline.update(setting.examples[0] if setting.examples else default)
             into.add(tomlkit.comment(f"{name} = {inline.as_string()}"))
         else:
             value = tomlkit.item(list(default) if isinstance(default, tuple) else default)
