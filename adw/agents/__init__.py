@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from adw.agents.base import Agent
-from adw.agents.claude import ClaudeAgent
+from adw.agents.base import Agent, Reader
+from adw.agents.claude import ClaudeAgent, ClaudeReader
 from adw.agents.command import CommandAgent
 from adw.agents.scripted import ScriptedAgent
 from adw.config import AgentConfig
 from adw.errors import Misuse
 
 AGENTS: dict[str, type[Agent]] = {"claude": ClaudeAgent, "command": CommandAgent, "scripted": ScriptedAgent}
+READERS: dict[str, type[Reader]] = {"claude": ClaudeReader}  # of those whose output is more than text
 
 
 def find_agent(config: AgentConfig, repository: Path) -> Agent:
