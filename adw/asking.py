@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from adw import answers, proc, prompts
-from adw.agents.base import Agent, Job, Reader
+from adw.agents.base import Agent, Call, Job, Reader
 from adw.config import AgentConfig, Config
 from adw.desk import Access, Desk, at_desk, cooldown, wrong_key
 from adw.errors import AdwError, AgentCrashed, AgentCut, AgentFailed, BudgetSpent, KeyRefused, ModelAway, SessionLost
@@ -166,12 +166,12 @@ class Asking:
         with desk.access(self.agent, settings, self.secrets, self.order, self.issue.priority) as access:
             job = self._job(settings, prompt, session, access, form)
             call, reader = self.agent.call(job), self.agent.reader(job)
-            limits = Limits(desk, self.journal, self.order, self.lease.watch, output_mb=settings.output_mb, usd=settings.usd, counted=access.counted)
-            listener = Listener(raw, log, reader, {**self.secrets, **access.env}, limits)
+            limits = Limits(desk, self.journal, self.order, self.lease.watch, output_mb=settings.output_mb, usd=settings.usd, counted=bool(access.tokens))
+            listener = Listener(raw, log, reader, [*self.secrets.values(), *access.tokens], limits)
             began = time.monotonic()
             try:
                 ended = proc.kept(
-                    call.argv,
+                    self._boxed(call),
                     cwd=self.lease.tree,
                     env={**self.lease.env, **self._home(settings), **access.env, **call.env},
                     log=raw,
@@ -186,6 +186,13 @@ class Asking:
                 self._keep(id=reader.session or session)
         self._judge(desk, ended, reader)
         return reader
+
+    def _boxed(self, call: Call) -> list[str]:
+        """The command line in the sandbox: with the agent's own folder and login, and the tree only to be read where no edit is wanted."""
+        login = self.agent.login
+        theirs = [Path.home()] if self._settings.login == "home" else [Path.home() / login.home] if login else []
+        edits = self.config.agent.tools(self.order.phase) != "read" or not self.agent.structured
+        return self.lease.boxed(call.argv, agent=True, readable=call.readable, writable=[self._shelf.agent, *theirs], edits=edits)
 
     def _watched(self, listener: Listener, reader: Reader) -> str:
         known = reader.session
@@ -202,7 +209,7 @@ class Asking:
             prompt=prompt,
             tree=self.lease.tree,
             folder=shelf.agent,
-            tools=settings.tools(self.order.phase),
+            tools=self.config.agent.tools(self.order.phase),
             session=session,
             new_session=str(uuid.uuid4()),
             schema=answers.schema(form) if form else None,

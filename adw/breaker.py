@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from adw import proc
 from adw.config import BreakerConfig
-from adw.errors import AdwError, AgentCrashed, Halted, Interrupted, KeyRefused, ModelAway
+from adw.errors import AdwError, AgentCrashed, BudgetSpent, Halted, Interrupted, ModelAway
 
 EACH = 0.2  # seconds between looks while it is open
 KINDS = {ModelAway: "the model's API", AgentCrashed: "the agent's process"}
@@ -33,13 +33,12 @@ class Breaker:
         probe = self._enter()
         try:
             yield
-        except KeyRefused as no:
-            self.halt(no)
-            raise
         except (ModelAway, AgentCrashed) as no:
             self._failed(no, probe=probe)
             raise
-        except (Interrupted, Halted):
+        except (Interrupted, Halted) as no:
+            if isinstance(no, Halted) and not isinstance(no, BudgetSpent):  # a budget may be that of one issue alone
+                self.halt(no)
             self._probing = self._probing and not probe  # it says nothing
             raise
         except AdwError:

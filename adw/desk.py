@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adw.agents import AGENTS
 from adw.agents.base import Agent
 from adw.breaker import Breaker
 from adw.config import AgentConfig, Config
 from adw.cooldown import Cooldown
 from adw.errors import KeyRefused
+from adw.gateway.client import Gateway
 from adw.journal import Journal
 from adw.model import Order
 from adw.money import Ledger, Prices, Spent, Tokens, spent
@@ -26,7 +28,7 @@ class Access:
 
     env: dict[str, str]
     urls: dict[str, str]
-    counted: bool  # whether the gateway counts what is spent
+    tokens: tuple[str, ...] = ()  # of the gateway, which then counts what is spent
 
 
 class Desk:
@@ -40,7 +42,7 @@ class Desk:
             self.ledger.add(issue, so_far)
         self.breaker = Breaker(config.breaker, lambda state, reason: journal.event("breaker", state=state, reason=reason))
         self.users = 0
-        self._gateway: Any = None
+        self._gateway: Gateway | None = None
         self._stack, self._guard = ExitStack(), threading.Lock()
 
     def count(self, order: Order, model: str, more: Spent) -> None:
@@ -55,23 +57,22 @@ class Desk:
     @contextmanager
     def access(self, agent: Agent, config: AgentConfig, secrets: Mapping[str, str], order: Order, priority: int) -> Iterator[Access]:
         """For the block, the way to the model: through the gateway where adw has the key, and can have the agent go there."""
-        env, urls, counted = dict(secrets), {}, False
+        env, urls, tokens = own(agent, secrets), {}, []
         with ExitStack() as stack:
             for api in agent.apis:
                 url = config.base_url.get(api.key) or os.environ.get(api.url, "")
-                if config.gateway and api.key in secrets:
-                    lent = stack.enter_context(self._open().lease(api, secrets[api.key], url or api.vendor, order, priority))
-                    env[api.key], url, counted = lent.token, lent.url, True
+                if config.gateway and api.key in env:
+                    lent = stack.enter_context(self._open().lease(api, env[api.key], url or api.vendor, order, priority))
+                    env[api.key], url = lent.token, lent.url
+                    tokens.append(lent.token)
                 if url:
                     env[api.url] = urls[api.key] = url
-            yield Access(env, urls, counted)
+            yield Access(env, urls, tuple(tokens))
 
-    def _open(self) -> Any:
+    def _open(self) -> Gateway:
         """The gateway, started when it is first needed."""
         with self._guard:
             if self._gateway is None:
-                from adw.gateway.client import Gateway
-
                 gateway = Gateway(self._config.gateway, self.ledger, self.prices, self._heard, self._journal.folder)
                 self._gateway = self._stack.enter_context(gateway.opened())
             return self._gateway
@@ -79,7 +80,7 @@ class Desk:
     def _heard(self, event: dict[str, Any]) -> None:
         """Take in what the gateway says."""
         if event["event"] == "call":
-            tokens = Tokens.of({**event, "calls": 1})
+            tokens = Tokens.of(event)
             about = {name: value for name, value in event.items() if name != "event"}
             self._journal.event("spent", **about | _told(spent(self.prices, event["model"], tokens)))
             if event["status"] == WRONG_KEY:
@@ -90,6 +91,12 @@ class Desk:
     def close(self) -> None:
         """End the gateway."""
         self._stack.close()
+
+
+def own(agent: Agent, secrets: Mapping[str, str]) -> dict[str, str]:
+    """Those secrets that an agent is to have: not the keys that only other kinds of agents take."""
+    others = {key for kind in AGENTS.values() for key in kind.keys}.difference(agent.keys) if agent.keys else set()
+    return {name: value for name, value in secrets.items() if name not in others}
 
 
 def wrong_key() -> str:

@@ -7,7 +7,7 @@ removed or replaced `.git`, configuration, hooks) decides what adw does. Hooks a
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,18 +196,42 @@ class Git:
         return landed
 
     def check_out(self, commit: str, keep: Sequence[str]) -> None:
-        """Make the work tree exactly a commit, by force, whatever is there; ignored and untracked files go, but for `keep`."""
+        """Make the work tree exactly a commit, by force, whatever is there; ignored and untracked files go, but for `keep`.
+
+        GitFailed if it does not come clean. Submodules are empty folders.
+        """
         self.run("read-tree", "--reset", "-u", commit)
-        self.run("clean", "-ffdxq", *(word for pattern in keep for word in ("-e", pattern)))
+        if links := self._links():
+            self._update_index("--force-remove", links)  # or what is in them would stay
+        status, _, err = self.call("clean", "-ffdxq", *(word for pattern in keep for word in ("-e", pattern)))
+        if status or err:
+            msg = f"git clean in {self.work_tree} failed ({status}): {err[:1000].strip()}"
+            raise GitFailed(msg)
+        if links:
+            self.run("read-tree", "--reset", "-u", commit)
 
     def lay_out(self, tree: str) -> None:
         """Put the files of a tree over a work tree that was just checked out."""
         self.run("read-tree", "--reset", "-u", tree)
 
     def snapshot(self) -> str:
-        """The tree of the work tree as it is, ignored files aside."""
+        """The tree of the work tree as it is, ignored files aside; submodules are as they were. GitFailed if there is another repository in it."""
+        links = self._links()
+        self._update_index("--skip-worktree", links)  # or git looks into them, and there runs the filters that *their* configuration names
         self.run("add", "--all", ".")
+        if new := self._links() - links:
+            self._update_index("--force-remove", new)
+            msg = f"there is another git repository in {self.work_tree}: {', '.join(sorted(new))[:1000]}"
+            raise GitFailed(msg)
         return self.run("write-tree")
+
+    def _links(self) -> set[str]:
+        """The submodules of the index: paths that stand for a commit of another repository."""
+        return {line.partition("\t")[2] for line in self.run("ls-files", "--stage", "-z").split("\0") if line.startswith("160000 ")}
+
+    def _update_index(self, option: str, paths: Collection[str]) -> None:
+        if paths:
+            self.run("update-index", option, "-z", "--stdin", given="".join(f"{path}\0" for path in paths))
 
     def without(self, tree: str, patterns: Sequence[str]) -> str:
         """A tree without the paths that match."""

@@ -1,6 +1,8 @@
 """What the machine can bear: memory for so many agents, room on the disk."""
 
 import os
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -35,15 +37,21 @@ def check_disk(path: Path, floor: float) -> None:
 
 def size(folder: Path) -> int:
     """Bytes of the files below a folder; what vanishes meanwhile does not count."""
-    total, todo = 0, [folder]
-    while todo:
-        try:
-            with os.scandir(todo.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        todo.append(Path(entry.path))
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_size
-        except OSError:
-            continue
+    total = 0
+    for entry in entries(folder):
+        with suppress(OSError):
+            total += entry.stat(follow_symlinks=False).st_size
     return total
+
+
+def entries(folder: Path, skip: Collection[str] = ()) -> Iterator[os.DirEntry[str]]:
+    """All below a folder that is no folder, however deep; `skip` are names of folders in the topmost. What cannot be read is passed over."""
+    todo = [str(folder)]
+    while todo:
+        at = todo.pop()
+        with suppress(OSError), os.scandir(at) as found:
+            for entry in found:
+                if not entry.is_dir(follow_symlinks=False):
+                    yield entry
+                elif at != str(folder) or entry.name not in skip:
+                    todo.append(entry.path)

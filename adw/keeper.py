@@ -7,6 +7,9 @@ stopped, or adw itself was killed with SIGKILL, everything that the command star
 killed. The same is done with whatever the command leaves behind when it ends by itself. Tools of agents make sessions of their
 own, so a process group does not hold them; on Linux the keeper is their subreaper instead: orphans become its children.
 
+Where the command is bubblewrap, what is in its sandbox ends with it, and so with the keeper. It is told to end last, that the
+others may end in good order; and it is lent no descriptor: who has that of the slot's lock can unlock it.
+
 A program by itself, with the standard library alone, so that it starts in milliseconds and stays small.
 Ends with the command's exit status, or 128 + N if signal N killed it.
 """
@@ -20,6 +23,7 @@ import sys
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
+OPEN_MAX = 65536
 PATIENCE = 10.0  # seconds of SIGKILL before what does not die is given up
 
 
@@ -39,13 +43,15 @@ def descendants() -> list[int]:
     return found
 
 
-def kill(leader: int, number: int) -> None:
-    """Send a signal to the command's group and to every descendant."""
-    with contextlib.suppress(OSError):
-        os.killpg(leader, number)
-    for pid in descendants():
+def kill(leader: int, number: int, spared: int = 0) -> None:
+    """Send a signal to the command's group and to every descendant; with `spared`, to every descendant but that one."""
+    if not spared:
         with contextlib.suppress(OSError):
-            os.kill(pid, number)
+            os.killpg(leader, number)
+    for pid in descendants():
+        if pid != spared:
+            with contextlib.suppress(OSError):
+                os.kill(pid, number)
 
 
 def reap(leader: int, status: int | None) -> tuple[int | None, bool]:
@@ -61,9 +67,9 @@ def reap(leader: int, status: int | None) -> tuple[int | None, bool]:
             status = os.waitstatus_to_exitcode(code)
 
 
-def end_all(leader: int, status: int | None, grace: float) -> int | None:
-    """Tell all to end, kill those that stay, and return the command's status."""
-    kill(leader, signal.SIGTERM)
+def end_all(leader: int, status: int | None, grace: float, spared: int) -> int | None:
+    """Tell all but `spared` to end, kill those that stay, and return the command's status."""
+    kill(leader, signal.SIGTERM, spared)
     until = time.monotonic() + grace
     while time.monotonic() < until:
         status, left = reap(leader, status)
@@ -93,10 +99,11 @@ def main() -> int:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # only the pipe decides
+    boxed = os.path.basename(argv[0]) == "bwrap"
     leader = os.fork()
     if leader == 0:
         os.setsid()
-        os.close(life)
+        os.closerange(3, OPEN_MAX) if boxed else os.close(life)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         try:
@@ -112,7 +119,7 @@ def main() -> int:
             status, _ = reap(leader, status)
         if life in ready:
             break
-    status = end_all(leader, status, grace)
+    status = end_all(leader, status, grace, leader if boxed else 0)
     return 128 - status if status is not None and status < 0 else status or 0
 
 

@@ -1,7 +1,7 @@
 """Follows what an agent prints while it works: its transcript, what it does now, and what it spends."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -16,9 +16,9 @@ from adw.slot import Watch
 MB = 1_000_000
 
 
-def hidden(text: str, secrets: Mapping[str, str]) -> str:
-    """A text without the values of secrets, also as they look inside of JSON."""
-    for secret in filter(None, secrets.values()):
+def hidden(text: str, secrets: Iterable[str]) -> str:
+    """A text without secrets, also as they look inside of JSON."""
+    for secret in filter(None, secrets):
         for shape in (secret, json.dumps(secret)[1:-1]):
             text = text.replace(shape, "***")
     return text
@@ -30,8 +30,8 @@ class Listener:
     The agent writes to a file of the slot's, so that nothing breaks when adw dies; what is kept is a copy without secrets.
     """
 
-    def __init__(self, raw: Path, log: Path, reader: Reader, secrets: Mapping[str, str], limits: "Limits") -> None:  # noqa: PLR0913, RUF100
-        self._raw, self._log, self._reader, self._secrets, self._limits = raw, log, reader, secrets, limits
+    def __init__(self, raw: Path, log: Path, reader: Reader, secrets: Iterable[str], limits: "Limits") -> None:  # noqa: PLR0913, RUF100
+        self._raw, self._log, self._reader, self._secrets, self._limits = raw, log, reader, tuple(secrets), limits
         self._position, self._rest = 0, b""
         self._doing = ""
 

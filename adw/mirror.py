@@ -31,6 +31,10 @@ class Source(Protocol):
     def checkout(self) -> Path | None:
         """The user's work tree, where it is on this host."""
 
+    @property
+    def owned(self) -> tuple[Path, ...]:
+        """The user's own folders on this host, which no agent may write in."""
+
     def author(self) -> Mapping[str, str]:
         """Who commits, as the environment of git."""
 
@@ -54,6 +58,11 @@ class Hub:
     branch: str
     place: Place
     mirror: Git
+
+    @property
+    def owned(self) -> tuple[Path, ...]:
+        """The work tree and the git directory."""
+        return (self.root, self.git.directory)
 
     @property
     def ref(self) -> str:

@@ -128,7 +128,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an issue ended: `state` is landed, already landed, refused, blocked, stopped or crashed."""
+    """How an issue ended: `state` is landed, already landed, planned, refused, blocked, stopped or crashed."""
 
     issue: str
     title: str

@@ -168,6 +168,12 @@ class Ledger:
             return self._spent.get(issue, Spent())
 
     @property
+    def by_issue(self) -> dict[str, Spent]:
+        """What each issue has spent."""
+        with self._guard:
+            return dict(self._spent)
+
+    @property
     def whole(self) -> Spent:
         """What all issues together have spent."""
         with self._guard:

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from adw import prompts
-from adw.agents import find_agent
+from adw.agents import find_agent, ready
 from adw.agents.base import Agent
 from adw.answers import PlanAnswer, ReviewAnswer
 from adw.asking import Asking
@@ -50,7 +50,7 @@ class Site:
 
     def pool(self) -> Pool:
         """Its slots on this host."""
-        return Pool(self.hub(), self.config.pool)
+        return Pool(self.hub(), self.config.pool, self.config.sandbox)
 
     def sized(self, slots: int) -> "Site":
         """The same with another number of slots: each host lends what it can bear."""
@@ -71,7 +71,8 @@ class Site:
 
     def asking(self, lease: Lease, issue: Issue, order: Order, secrets: Mapping[str, str]) -> Asking:
         """The agent of a phase, to be asked in a slot."""
-        return Asking(self.hub(), self.config, self.agent(order.phase), self.journal(), lease, issue, order, secrets)
+        agent = ready(self.config.agent.at(order.phase), Path(self.repository))
+        return Asking(self.hub(), self.config, agent, self.journal(), lease, issue, order, secrets)
 
     def journal(self) -> Journal:
         """What happens in this run."""
@@ -107,13 +108,15 @@ def answer(site: Site, phase: str) -> str:
 
 
 def plan_key(site: Site, issue: Issue, attempt: Attempt) -> str:
-    """The key of a plan: the issue, what it starts from, and who plans."""
-    return digest("plan", VERSION, issue.digest, attempt.base_tree, site.config.test.command, site.tag("plan"), prompts.fingerprint("plan"))
+    """The key of a plan: the issue, what it starts from, who plans, and what was said of earlier plans."""
+    told = (site.config.test.command, site.tag("plan"), prompts.fingerprint("plan"), digest(attempt.feedback))
+    return digest("plan", VERSION, issue.digest, attempt.base_tree, *told)
 
 
 def plan_prompt(site: Site, issue: Issue, attempt: Attempt) -> str:
     """What the agent is asked in plan."""
-    return told(site, issue, attempt.base, "plan", answer=answer(site, "plan"))
+    feedback = f"A person does not want an earlier plan. What was said of it:\n\n{prompts.fence('feedback', attempt.feedback)}" if attempt.feedback else ""
+    return told(site, issue, attempt.base, "plan", answer=answer(site, "plan"), feedback=feedback)
 
 
 def plan(site: Site, issue: Issue, attempt: Attempt, secrets: Mapping[str, str]) -> tuple[Plan, str]:
@@ -167,8 +170,11 @@ def message(issue: Issue) -> str:
 
 def taken_up(lease: Lease) -> str:
     """The tree of what an agent left; AgentFailed if git cannot take it up, as with a repository inside of it."""
+    if full := lease.full():
+        msg = f"the agent was too late to be stopped: {full}"
+        raise AgentFailed(msg)
     try:
-        return lease.git.snapshot()
+        return lease.snapshot()
     except GitFailed as no:
         msg = f"git cannot take up what the agent left: {no}"
         raise AgentFailed(msg) from no
@@ -189,7 +195,13 @@ def test(site: Site, issue: Issue, candidate: Candidate, attempt: int) -> tuple[
         log = site.journal().log(order)
         before = log.stat().st_size if log.exists() else 0
         ended = kept(
-            ["sh", "-c", site.config.test.command], cwd=lease.tree, env=lease.env, log=log, minutes=site.config.test.minutes, fds=lease.fds, watch=lease.watch
+            lease.boxed(["sh", "-c", site.config.test.command]),
+            cwd=lease.tree,
+            env=lease.env,
+            log=log,
+            minutes=site.config.test.minutes,
+            fds=lease.fds,
+            watch=lease.watch,
         )
     if ended.cut:
         msg = f"the test command was stopped: {ended.cut}\n{tail(log, before)}"

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import IO
 
 from adw import guard, lock, proc
-from adw.config import PoolConfig
+from adw.config import PoolConfig, SandboxConfig
 from adw.errors import AgentCrashed, AgentCut, AgentFailed, DiskFull, GitFailed, Halted, Interrupted, ModelAway, SetupFailed
 from adw.mirror import Source
 from adw.model import Order
 from adw.sessions import LEASE, Shelf
-from adw.slot import Lease, empty, prepare, view
+from adw.slot import Lease, Watch, empty, prepare, remove, tame, view
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a slot, or held it last, as its lock file says."""
+    """Who holds a slot, or held it last: a note beside the lock, for nobody but adw to write."""
 
     lease: str
     pid: int
@@ -44,6 +44,7 @@ class Pool:
 
     hub: Source
     config: PoolConfig = field(default_factory=PoolConfig)
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
 
     @property
     def folder(self) -> Path:
@@ -67,21 +68,21 @@ class Pool:
         self.hub.bring(commit, order.issue_key)
         slot, held = self._take()
         with held:
-            _rescue(self.hub, slot, _holder(held))
+            _rescue(self.hub, self.config, slot)
             holder = Holder(uuid.uuid4().hex, os.getpid(), proc.born(os.getpid()), order.issue_key, commit, order.phase, order.issue)
-            _write(held, holder)
+            _note(slot, holder)
             try:
-                yield prepare(self.hub, self.config, slot, commit, order, holder.lease, held.fileno())
+                yield prepare(self.hub, self.config, self.sandbox, slot, commit, order, holder.lease, held.fileno())
             except Interrupted:
                 raise  # nobody has time now: its work is pinned before the slot is lent again, like that of a run that was killed
             except (AgentCut, AgentCrashed, ModelAway, Halted):
-                _rescue(self.hub, slot, holder)  # what it had written is what the next try may go on with
-                _write(held, replace(holder, returned=True))
+                _rescue(self.hub, self.config, slot)  # what it had written is what the next try may go on with
+                _note(slot, replace(holder, returned=True))
                 raise
             except (AgentFailed, SetupFailed):
-                _write(held, replace(holder, returned=True))
+                _note(slot, replace(holder, returned=True))
                 raise
-            _write(held, replace(holder, returned=True))
+            _note(slot, replace(holder, returned=True))
 
     def _take(self) -> tuple[Path, IO[str]]:
         """The first free slot, locked; among slots that were never made only when no made one is free."""
@@ -93,7 +94,7 @@ class Pool:
             for slot in sorted(self.slots(), key=lambda s: (not s.exists(), int(s.name))):
                 if held := lock.try_lock(slot / "lock"):
                     return slot, held
-                holder = _read(slot / "lock")
+                holder = _holder(slot)
                 if due and holder and holder.gone:
                     proc.sweep(holder.lease)  # orphans of a killed run hold the slot for nobody
             time.sleep(0.1)
@@ -111,7 +112,7 @@ class Pool:
         for slot in [p for p in self.folder.glob("*") if (p / "tree").exists()]:
             if held := lock.try_lock(slot / "lock"):
                 with held:
-                    _rescue(self.hub, slot, _holder(held))
+                    _rescue(self.hub, self.config, slot)
                     empty(slot)
                 removed += 1
         return removed
@@ -120,46 +121,36 @@ class Pool:
         """Kill what dead runs left running, and pin what they had written; returns how many slots were taken back."""
         back = 0
         for slot in self.slots():
-            holder = _read(slot / "lock")
+            holder = _holder(slot)
             if holder is None or holder.returned or not holder.gone:
                 continue
             proc.sweep(holder.lease)
             if held := lock.try_lock(slot / "lock"):
                 with held:
-                    _rescue(self.hub, slot, _holder(held))
-                    _write(held, replace(holder, returned=True))
+                    _rescue(self.hub, self.config, slot)
+                    _note(slot, replace(holder, returned=True))
                 back += 1
         return back
 
 
-def _holder(held: IO[str]) -> Holder | None:
-    held.seek(0)
-    return _parse(held.read())
-
-
-def _read(path: Path) -> Holder | None:
+def _holder(slot: Path) -> Holder | None:
     try:
-        return _parse(path.read_text())
-    except FileNotFoundError:
-        return None
+        return Holder(**json.loads((slot / "holder").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None  # there was none yet
 
 
-def _parse(text: str) -> Holder | None:
-    try:
-        return Holder(**json.loads(text))
-    except (ValueError, TypeError):
-        return None  # empty, or cut off when its writer was killed
+def _note(slot: Path, holder: Holder) -> None:
+    """Say who holds a slot; at once and whole, as others read it at any time."""
+    whole = slot / "holder.new"
+    remove(whole)
+    whole.write_text(json.dumps(asdict(holder)), encoding="utf-8")
+    whole.replace(slot / "holder")
 
 
-def _write(held: IO[str], holder: Holder) -> None:
-    held.seek(0)
-    held.truncate()
-    held.write(json.dumps(asdict(holder)))
-    held.flush()
-
-
-def _rescue(hub: Source, slot: Path, last: Holder | None) -> None:
+def _rescue(hub: Source, config: PoolConfig, slot: Path) -> None:
     """After a holder that did not return its slot: kill what is left of it, and pin what it had written to a ref."""
+    last = _holder(slot)
     if last is None or last.returned:
         return
     proc.sweep(last.lease)
@@ -168,8 +159,12 @@ def _rescue(hub: Source, slot: Path, last: Holder | None) -> None:
     if last.phase not in {"build", "document"} or not (slot / "tree").is_dir() or not (slot / "index").exists() or not git.has(last.commit):
         return
     try:
+        if Watch(slot, config.slot_gb, 0)():
+            msg = "git would be at it for hours"
+            raise GitFailed(msg)
+        tame(slot / "tree", config.keep)
         tree = git.snapshot()
-    except GitFailed:
+    except (GitFailed, OSError):
         Shelf(hub.place.sessions / last.issue_key / last.phase).forget()  # it cannot go on without its files
         return  # the slot must come clean all the same
     if tree == git.tree_of(last.commit):

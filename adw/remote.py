@@ -34,6 +34,7 @@ class Remote:
     place: Place
     mirror: Git
     checkout: Path | None = None  # the user's work tree is not here
+    owned: tuple[Path, ...] = ()  # and nothing else of the user's
 
     @classmethod
     def of(cls, url: str, branch: str, name: str, mail: str) -> Self:

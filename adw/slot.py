@@ -6,23 +6,26 @@ It is a folder with
              branches, configuration, hooks) stays there, and is thrown away
     index    adw's own index of the work tree, by which it checks out and takes up what was written
     home/ tmp/   HOME and TMPDIR of the holder
-    lock     locked by the holder, and by the agents it starts; names the last lease
+    lock     locked by the holder and its keepers, and by agents that have no sandbox; empty
+    holder   names the last lease
     setup    what the setup command last ran for
 """
 
 import os
 import shutil
 import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from adw import guard, proc
-from adw.config import PoolConfig
-from adw.errors import SetupFailed
+from adw.config import PoolConfig, SandboxConfig
+from adw.errors import AdwError, SetupFailed
 from adw.git import Git
 from adw.mirror import Source
 from adw.model import Order, digest
+from adw.sandbox import Sandbox
 
 PASSED_ON = (
     "PATH",
@@ -54,6 +57,27 @@ class Lease:
     fds: tuple[int, ...]  # to be inherited by what works in the slot: it holds the slot as long as it lives
     git: Git  # adw's own view of the tree
     watch: "Watch"
+    sandbox: Sandbox
+    network: bool  # whether what is no agent reaches it
+    keep: tuple[str, ...]
+
+    def full(self) -> str:
+        """Why what was left is more than a slot may hold, or nothing: a file of a terabyte is made in no time, and git reads all of it."""
+        self.watch.due = 0.0
+        return self.watch()
+
+    def snapshot(self) -> str:
+        """The tree of what was left; GitFailed if git cannot take it up."""
+        tame(self.tree, self.keep)
+        return self.git.snapshot()
+
+    def boxed(self, argv: Sequence[str], *, agent: bool = False, readable: Iterable[Path] = (), writable: Iterable[Path] = (), edits: bool = True) -> list[str]:
+        """The command line that runs another one in the slot's sandbox, with the network for agents, and for others as configured.
+
+        `edits` says whether it may write in the tree. Misuse if a sandbox is required, and there is none.
+        """
+        path = self.env["PATH"]
+        return self.sandbox.boxed(argv, path, network=agent or self.network, readable=readable, writable=writable, edits=edits)
 
 
 @dataclass(slots=True)
@@ -84,7 +108,9 @@ def view(hub: Source, slot: Path) -> Git:
     return Git(hub.mirror.directory, work_tree=slot / "tree", index=slot / "index")
 
 
-def prepare(hub: Source, config: PoolConfig, slot: Path, commit: str, order: Order, lease_id: str, fd: int) -> Lease:  # noqa: PLR0913 - all that a lease is made of
+def prepare(  # noqa: PLR0913 - all that a lease is made of
+    hub: Source, config: PoolConfig, box: SandboxConfig, slot: Path, commit: str, order: Order, lease_id: str, fd: int
+) -> Lease:
     """Make a locked slot ready to be lent: the commit, nothing else, and its own HOME, TMPDIR and git directory."""
     git = view(hub, slot)
     (slot / "index.lock").unlink(missing_ok=True)
@@ -96,6 +122,7 @@ def prepare(hub: Source, config: PoolConfig, slot: Path, commit: str, order: Ord
     patterns = "".join(f"{p}\n" for p in (*config.keep, *config.include, *_listed(hub)))
     if not exclude.exists() or exclude.read_text() != patterns:
         exclude.write_text(patterns)
+    tame(tree, config.keep)
     _lend_git(hub, slot, commit)
     try:
         git.check_out(commit, config.keep)
@@ -110,7 +137,8 @@ def prepare(hub: Source, config: PoolConfig, slot: Path, commit: str, order: Ord
         (slot / name).mkdir()
     _include(hub, config, tree)
     watch = Watch(slot, config.slot_gb, config.disk_floor)
-    lease = Lease(lease_id, commit, tree, _environment(config, slot, lease_id, order), (fd,), git, watch)
+    sandbox = Sandbox(box, slot, hub.mirror.directory / "objects", hub.owned)
+    lease = Lease(lease_id, commit, tree, _environment(config, slot, lease_id, order), (fd,), git, watch, sandbox, box.network, config.keep)
     _set_up(config, slot, lease)
     return lease
 
@@ -129,15 +157,29 @@ def _lend_git(hub: Source, slot: Path, commit: str) -> None:
     link.write_text(f"gitdir: {own}\n")
 
 
+def tame(tree: Path, keep: Sequence[str]) -> None:
+    """Remove pipes, sockets and devices: git waits for ever for who writes into a pipe named .gitignore."""
+    for entry in guard.entries(tree, [name.strip("/") for name in keep]):
+        if not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
+            Path(entry.path).parent.chmod(0o700)
+            Path(entry.path).unlink()
+
+
 def remove(path: Path) -> None:
-    """Remove a file or folder, also one whose folders were made read-only."""
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.exists():
+    """Remove whatever is there, also a folder that was made read-only, and one that is too deep for Python."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    try:
         for folder, _, _ in os.walk(path):
             with suppress(OSError):
                 Path(folder).chmod(0o700)
         shutil.rmtree(path)
+    except RecursionError:
+        status, said = proc.heard(["rm", "-rf", "--", str(path)], seconds=600)
+        if status:
+            msg = f"cannot remove {path}: {said[-1000:].strip()}"
+            raise AdwError(msg) from None
 
 
 def _scrap(slot: Path) -> None:
@@ -168,6 +210,9 @@ def _include(hub: Source, config: PoolConfig, tree: Path) -> None:
         return
     files = Git(checkout / ".git", work_tree=checkout).run("ls-files", "--others", "--ignored", "-z", *patterns)
     for name in filter(None, files.split("\0")):
+        for above in reversed(Path(name).parents):
+            if (tree / above).is_symlink() or (tree / above).is_file():
+                remove(tree / above)  # in what was kept: it could lead out of the slot
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         remove(tree / name)  # one that was kept
         shutil.copy2(checkout / name, tree / name, follow_symlinks=False)
@@ -202,7 +247,9 @@ def _set_up(config: PoolConfig, slot: Path, lease: Lease) -> None:
     done.unlink(missing_ok=True)
     log = slot / "setup.log"
     log.unlink(missing_ok=True)
-    ended = proc.kept(["sh", "-c", config.setup], cwd=lease.tree, env=lease.env, log=log, minutes=config.setup_minutes, fds=lease.fds, watch=lease.watch)
+    ended = proc.kept(
+        lease.boxed(["sh", "-c", config.setup]), cwd=lease.tree, env=lease.env, log=log, minutes=config.setup_minutes, fds=lease.fds, watch=lease.watch
+    )
     if ended.status or ended.cut:
         tail = log.read_text(errors="replace")[-2000:]
         msg = f"the setup command `{config.setup}` failed ({ended.cut or f'exit status {ended.status}'}):\n{tail}"

@@ -2,16 +2,20 @@
 
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from adw.config import AgentConfig, ChecksConfig, Config, PoolConfig
+from adw.config import AgentConfig, ChecksConfig, Config, PoolConfig, SandboxConfig
 from adw.mirror import Hub, find_hub, sync
 from adw.model import Issue
 from adw.phases import Site
+from tests import fake_anthropic
 
 os.environ["GIT_CONFIG_GLOBAL"] = os.devnull  # a developer's own settings decide no test
 os.environ.pop("PREFECT_API_URL", None)
@@ -90,6 +94,7 @@ def make_site(hub: Hub, agent: str, test: str = "test -f code.txt", **pool: obje
     config = Config(
         agent=AgentConfig(name="command", command=agent),
         test=ChecksConfig(command=test),
+        sandbox=SandboxConfig(mode="off"),  # these agents write where tests look; `test_sandbox.py` tries it
         pool=PoolConfig.model_validate({"size": 2, "memory_gb": 0, "disk_floor": 0, **pool}),
     )
     return Site(run="r1", repository=str(hub.path), branch=hub.branch, config=config)
@@ -116,3 +121,35 @@ def no_process_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
         except (psutil.Error, OSError):
             continue
     assert left == []
+
+
+def claude_cli() -> Path | None:
+    """The folder of the real CLI that `make clis` installs; None if it is not there."""
+    found = next((Path(__file__).parent.parent / ".clis").glob("node_modules/@anthropic-ai/claude-code-linux-*/claude"), None)
+    return found.parent if found else None
+
+
+@pytest.fixture
+def claude(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real CLI on the PATH. Without it a test fails in CI, and is skipped elsewhere."""
+    folder = claude_cli()
+    if folder is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("it needs the real Claude Code CLI: make clis")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+Rules = list[dict[str, Any]]
+
+
+@contextmanager
+def model(rules: Rules, log: Path | None = None) -> "Iterator[fake_anthropic.Server]":
+    """A model's API on loopback that answers by a script, for the block."""
+    api = fake_anthropic.Server(rules, log=log)
+    thread = threading.Thread(target=api.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield api
+    finally:
+        api.shutdown()
+        api.server_close()
+        thread.join()

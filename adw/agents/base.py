@@ -63,6 +63,7 @@ class Call:
 
     argv: list[str]
     env: dict[str, str] = field(default_factory=dict)
+    readable: tuple[Path, ...] = ()  # what it needs beside its program, also where a sandbox hides it
 
 
 class Reader:

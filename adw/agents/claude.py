@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from adw.agents.base import ANTHROPIC, Api, Call, Job, Login, Reader, installed
+from adw.agents.base import ANTHROPIC, Api, Call, Job, Login, Reader
 from adw.agents.claude_events import about, shown
 from adw.config import AgentConfig, Tools
-from adw.errors import AgentCut, AgentFailed, KeyRefused, ModelAway, RateLimited, SessionLost
+from adw.errors import AgentCut, AgentFailed, Halted, KeyRefused, ModelAway, RateLimited, SessionLost
 from adw.model import digest, one_line
 from adw.money import Tokens
 
@@ -52,8 +52,7 @@ class ClaudeAgent:
 
     @classmethod
     def of(cls, config: AgentConfig, repository: Path) -> Self:  # noqa: ARG003 - it needs nothing of the repository
-        """Misuse if it is not installed."""
-        installed(cls)
+        """Of the configuration it needs the model."""
         return cls(config.model)
 
     @property
@@ -179,13 +178,17 @@ class ClaudeReader(Reader):
         if status in REFUSED or any(error in NO_KEY for error in self._errors) or "Not logged in" in self.said:
             msg = f"the model's API refused the key: {self.said}"
             raise KeyRefused(msg)
+        if "model_not_found" in self._errors:
+            msg = f"the model's API knows no such model: {self.said}\nSet agent.model in adw.toml, and `adw resume`."
+            raise Halted(msg)
         if status in {TOO_MANY, OVERLOADED} or "rate_limit" in self._errors:
             msg = f"the model's API has too much to do: {self.said}"
             raise RateLimited(msg)
-        if (status or 0) >= SERVER_ERRORS or "Unable to connect" in self.said or "Request timed out" in self.said or "Connection error" in self.said:
+        if (status or 0) >= SERVER_ERRORS or "server_error" in self._errors or "Unable to connect" in self.said or "Request timed out" in self.said:
             msg = f"the model's API is away: {self.said}"
             raise ModelAway(msg)
-        msg = f"claude gave up ({', '.join(self._errors) or self.result.get('stop_reason') or kind}):\n{self.said}"
+        reasons = [self.result.get("stop_reason"), *self._errors, self.result.get("terminal_reason"), kind]
+        msg = f"claude gave up ({', '.join(dict.fromkeys(filter(None, reasons)))}):\n{self.said}"
         raise AgentFailed(msg)
 
 

@@ -44,7 +44,7 @@ class ScriptedAgent:
 
     def call(self, job: Job) -> Call:  # noqa: ARG002 - the script knows its edits; the issue is in the environment
         """The player, with this script."""
-        return Call([sys.executable, "-I", "-S", str(PLAYER), str(self.script)])
+        return Call([sys.executable, "-I", "-S", str(PLAYER), str(self.script)], readable=(PLAYER, self.script))
 
     def reader(self, job: Job) -> Reader:  # noqa: ARG002 - all it prints is text
         """Its output is what it says."""

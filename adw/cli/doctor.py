@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from adw import clean, guard, server
+from adw import clean, guard, sandbox, server
 from adw.agents import find_agent
 from adw.agents.command import missing_program
 from adw.cli.view import print_json
@@ -64,6 +64,7 @@ def examine(repo: Path) -> Iterator[Finding]:
     config = hub.config()
     yield attempt("test command", lambda: _test(config, hub))
     yield attempt("agent", lambda: f"{config.agent.name}: {type(find_agent(config.agent, hub.root)).__name__} is ready")
+    yield _sandbox(config)
     slots = guard.slots(config.pool)
     yield Finding("memory", good=True, detail=f"enough for {slots} of {config.pool.size} slots at {config.pool.memory_gb:g} GB each")
     dead = clean.dead(hub.place)
@@ -105,6 +106,13 @@ def _server() -> str:
         server.check_version(api)
         return f"yours, {api}"
     return "adw's own, running" if server.kept() else "adw's own, started when it is needed"
+
+
+def _sandbox(config: Config) -> Finding:
+    """Without one where it is only wished for, all is well, and said."""
+    off = "switched off: agents and tests may do what you may" if config.sandbox.mode == "off" else ""
+    reason = off or sandbox.why_not(config.sandbox)
+    return Finding("sandbox", not reason or config.sandbox.mode != "required", reason or "agents and tests run in one (bubblewrap)")
 
 
 def _test(config: Config, hub: Hub) -> str:

@@ -7,7 +7,7 @@ from adw.model import PHASES
 from adw.money import Spent, in_short
 from adw.progress import Cell, Progress, Row
 
-STYLES = {"landed": "green", "already landed": "green", "refused": "red", "blocked": "yellow", "stopped": "yellow", "crashed": "red"}
+STYLES = {"landed": "green", "already landed": "green", "planned": "green", "refused": "red", "blocked": "yellow", "stopped": "yellow", "crashed": "red"}
 SHOWN_ROWS = 30
 SHOWN_AGENTS = 10
 WIDE = 100  # columns from which nothing is left out

@@ -59,7 +59,7 @@ DECIDES = {
     "attempt.number": set(),
     "attempt.base": {"build"},
     "attempt.base_tree": {"plan"},
-    "attempt.feedback": {"build"},
+    "attempt.feedback": {"plan", "build"},
     "plan.text": {"build"},
     "change.sha": set(),
     "change.tree": {"review", "document"},
@@ -124,7 +124,7 @@ def test_a_plan_is_what_the_agent_says(hub: Hub, attempt: Attempt) -> None:
     site = make_site(hub, "grep -c . > /dev/null && echo 'größe ändern' && touch stray && cat {prompt_file}")
     plan, about = phases.plan(site, issue, attempt, {})
     assert plan.text.startswith("größe ändern\n")
-    fence = f"issue-{digest(issue.body)[:8]}"
+    fence = f"issue-{digest(issue.body)[:16]}"
     assert f'<{fence} title="Ändern: $HOME">\n```\n$(rm -rf /)\n```\n</{fence}>' in plan.text
     assert about == attempt.base
 
@@ -341,6 +341,11 @@ def test_two_issues_of_one_text_land_under_their_own_ids(hub: Hub, attempt: Atte
         candidate = phases.candidate(site, one, change, hub.tip())
         assert landing.land(hub, one, candidate)
     assert sorted(hub.mirror.trailers(hub.tip())) == ["i1", "twin"]
+
+
+def test_a_file_of_a_terabyte_is_the_agents_fault(hub: Hub, issue: Issue) -> None:
+    with pytest.raises(AgentFailed, match="it filled its slot with more than 10 GB"):
+        built(hub, issue, "truncate -s 1T huge")
 
 
 def test_a_repository_that_an_agent_left_in_its_tree_is_the_agents_fault(hub: Hub, issue: Issue) -> None:

@@ -1,21 +1,22 @@
+import json
 import os
 import shutil
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from adw import guard, lock
-from adw.config import PoolConfig
-from adw.errors import AgentCut, AgentFailed, DiskFull, SetupFailed
+from adw import guard, lock, proc
+from adw.config import PoolConfig, SandboxConfig
+from adw.errors import AgentCut, AgentFailed, DiskFull, GitFailed, SetupFailed
 from adw.git import Git
 from adw.mirror import Hub
 from adw.model import Issue
 from adw.phases import Site
-from adw.pool import Pool
+from adw.pool import Holder, Pool
 from adw.proc import kept
 from adw.slot import Lease, Watch
 from tests.adw.tools import gone, number_in, python, until
@@ -38,7 +39,7 @@ with pool.lease(hub.tip(), Order(run="r1", issue="i1", issue_key=key, phase=phas
 
 
 def pool_of(hub: Hub, **settings: object) -> Pool:
-    return Pool(hub, PoolConfig.model_validate({"size": 1, "memory_gb": 0, "disk_floor": 0, **settings}))
+    return Pool(hub, PoolConfig.model_validate({"size": 1, "memory_gb": 0, "disk_floor": 0, **settings}), SandboxConfig(mode="off"))
 
 
 def do(lease: Lease, line: str) -> str:
@@ -232,6 +233,101 @@ def test_nothing_that_is_done_to_a_slots_git_has_an_effect(line: str, hub: Hub, 
     assert outside() == before
 
 
+@pytest.fixture
+def with_submodule(hub: Hub, repository: Repository, tmp_path: Path) -> str:
+    """A commit of a submodule, which the hub then has in `sub`."""
+    (tmp_path / "inner").mkdir()
+    inner = Repository(tmp_path / "inner")
+    inner.git("init", "--quiet", "-b", "main")
+    for key, value in (("user.name", "Ada"), ("user.email", "ada@example.invalid")):
+        inner.git("config", key, value)
+    sha = inner.commit("inner", **{"a.txt": "a\n", ".gitattributes": "* filter=evil\n"})
+    repository.git("update-index", "--add", "--cacheinfo", f"160000,{sha},sub")
+    repository.git("commit", "--quiet", "-m", "a submodule")
+    hub.tip()
+    return sha
+
+
+def fills(tmp_path: Path, sha: str) -> str:
+    """A line that fills the submodule, at its commit, with one whose configuration names a program as filter and as monitor."""
+    lines = [f"git clone --quiet {tmp_path}/inner sub && cd sub && git checkout --quiet {sha}", "touch -d 2001-01-01 a.txt"]
+    lines += [f"git config {key} 'touch {tmp_path}/canary; cat'" for key in ("filter.evil.clean", "core.fsmonitor")]
+    return " && ".join(lines)
+
+
+def test_no_filter_of_a_submodule_runs_when_a_tree_is_taken_up(hub: Hub, site: Site, issue: Issue, tmp_path: Path, with_submodule: str) -> None:
+    with pool_of(hub).lease(hub.tip(), site.order(issue, "build")) as lease:
+        do(lease, f"echo x > new; {fills(tmp_path, with_submodule)}")
+        assert hub.mirror.touched(hub.tip(), lease.snapshot()) == ["new"]
+    assert not (tmp_path / "canary").exists()
+
+
+def test_a_submodule_that_was_filled_or_replaced_comes_clean(hub: Hub, site: Site, issue: Issue, tmp_path: Path, with_submodule: str) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis").write_text("x")
+    for line in (fills(tmp_path, with_submodule), f"rm -rf sub && ln -s {tmp_path}/precious sub", "rm -rf sub", "rm -rf sub && echo x > sub"):
+        leave(pool_of(hub), site, issue, line)
+        with pool_of(hub).lease(hub.tip(), site.order(issue, "build")) as lease:
+            assert names(lease.tree) == [".git", ".gitignore", "README.md", "code.txt", "sub"]
+            assert names(lease.tree / "sub") == []
+            assert lease.snapshot() == lease.git.tree_of(hub.tip())
+    assert names(tmp_path / "precious") == ["thesis"]
+    assert not (tmp_path / "canary").exists()
+
+
+def test_another_repository_is_no_part_of_a_change(hub: Hub, site: Site, issue: Issue) -> None:
+    line = "git init --quiet inner && cd inner && git -c user.name=a -c user.email=a commit --quiet --allow-empty -m x"
+    with pool_of(hub).lease(hub.tip(), site.order(issue, "build")) as lease:
+        do(lease, line)
+        for _ in range(2):
+            with pytest.raises(GitFailed, match=r"there is another git repository in .*: inner"):
+                lease.snapshot()
+
+
+PIPES = ["mkfifo .gitattributes", "mkdir d && mkfifo d/.gitignore", "mkdir -p d/.git/objects d/.git/refs && mkfifo d/.git/HEAD && chmod -R a-w d"]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("line", PIPES)
+def test_git_does_not_wait_for_who_writes_into_a_pipe(line: str, hub: Hub, site: Site, issue: Issue) -> None:
+    with pool_of(hub).lease(hub.tip(), site.order(issue, "build")) as lease:
+        do(lease, f"echo x > new; {line}")
+        assert hub.mirror.touched(hub.tip(), lease.snapshot()) == ["new"]
+    leave(pool_of(hub), site, issue, line)
+    leave(pool_of(hub), site, issue, "test -f code.txt")
+
+
+def test_what_is_too_deep_for_git_and_python_comes_clean(hub: Hub, site: Site, issue: Issue) -> None:
+    code = "import os; [(os.mkdir('deeper'), os.chdir('deeper')) for _ in range(3000)]; open('x', 'w').close()"
+    leave(pool_of(hub), site, issue, f'{sys.executable} -c "{code}"')
+    with pool_of(hub).lease(hub.tip(), site.order(issue, "build")) as lease:
+        assert names(lease.tree) == [".git", ".gitignore", "README.md", "code.txt"]
+
+
+def test_what_is_included_does_not_follow_a_link_out_of_what_was_kept(hub: Hub, site: Site, issue: Issue, repository: Repository, tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "token").write_text("thesis")
+    (repository.path / ".venv").mkdir()
+    (repository.path / ".venv" / "token").write_text("mine")
+    pool = pool_of(hub, include=(".venv",))
+    leave(pool, site, issue, f"rm -rf .venv && ln -s {tmp_path}/precious .venv")
+    with pool.lease(hub.tip(), site.order(issue, "build")) as lease:
+        assert (lease.tree / ".venv" / "token").read_text() == "mine"
+    assert (tmp_path / "precious" / "token").read_text() == "thesis"
+
+
+def test_a_note_in_the_lock_has_nobody_killed(hub: Hub, site: Site, issue: Issue, tmp_path: Path) -> None:
+    leave(pool_of(hub), site, issue, "true")
+    other = proc.spawn(["sleep", "600"], env={**os.environ, "ADW_LEASE": str(tmp_path)}, log=tmp_path / "log")
+    forged = Holder(lease=str(tmp_path), pid=0, birth=0.0, issue_key=issue.key, commit=hub.tip(), phase="build")
+    (hub.place.pool / "1" / "lock").write_text(json.dumps(asdict(forged)))
+    assert pool_of(hub).reconcile() == 0
+    leave(pool_of(hub), site, issue, "true")
+    assert other.poll() is None
+    assert proc.sweep(str(tmp_path)) == 1
+    other.wait(30)
+
+
 def test_git_works_in_a_slot(hub: Hub, site: Site, issue: Issue, repository: Repository) -> None:
     repository.commit("second", **{"code.txt": "two\n"})
     with pool_of(hub).lease(hub.tip(), site.order(issue, "build")) as lease:
@@ -416,9 +512,9 @@ def test_a_pool_has_a_base_path_of_its_own(hub: Hub, site: Site, issue: Issue, t
         assert do(lease, "git log --format=%s") == "first"
 
 
-def test_a_lock_file_that_was_cut_off_is_nobodys(hub: Hub, site: Site, issue: Issue) -> None:
+def test_a_holders_note_that_was_cut_off_is_nobodys(hub: Hub, site: Site, issue: Issue) -> None:
     leave(pool_of(hub), site, issue, "true")
-    (hub.place.pool / "1" / "lock").write_text('{"lease": "x", "pi')
+    (hub.place.pool / "1" / "holder").write_text('{"lease": "x", "pi')
     assert pool_of(hub).reconcile() == 0
     leave(pool_of(hub), site, issue, "test -f code.txt")
 

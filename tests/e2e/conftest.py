@@ -94,9 +94,9 @@ class Adw:
         return path
 
     def run_args(self, agent: str = "", test: str = "test -f code.txt") -> list[str]:
-        """What `adw run` needs on a repository without adw.toml."""
+        """What `adw run` needs on a repository without adw.toml. These agents write where tests look: they have no sandbox."""
         script = self.agent(agent or WRITES)
-        return ["run", str(self.issues), "--agent-command", f"sh '{script}'", "--test-command", test]
+        return ["run", str(self.issues), "--agent-command", f"sh '{script}'", "--test-command", test, "--sandbox", "off"]
 
     @property
     def runs(self) -> list[Path]:
@@ -288,7 +288,7 @@ def deployed(adw: Adw) -> Iterator[Adw]:
 def configure(adw: Adw, agent: str = "", more: str = "", top: str = "") -> None:
     """Commit an adw.toml."""
     script = adw.agent(agent or WRITES)
-    text = f'{top}[test]\ncommand = "test -f code.txt"\n[agent]\ncommand = "sh {script}"\n{more}'
+    text = f'{top}[test]\ncommand = "test -f code.txt"\n[agent]\ncommand = "sh {script}"\n[sandbox]\nmode = "off"\n{more}'
     adw.repository.commit("configure", **{"adw.toml": text})
 
 

@@ -120,7 +120,7 @@ def url(adw: Adw, cluster: Cluster) -> Iterator[str]:
 def configure(adw: Adw, url: str, agent: str, more: str = "") -> None:
     """Commit an agent and adw.toml: other hosts have nothing but the repository."""
     agent = f'{agent}\n[ "$ADW_PHASE" != build ] || echo "$ADW_ISSUE" > "$ADW_ISSUE.txt"\n'
-    toml = f'[test]\ncommand = "test -f code.txt"\n[agent]\ncommand = "sh agent.sh"\n[pool]\nmemory_gb = 0\n[cluster]\nhub = "{url}"\n{more}'
+    toml = f'[test]\ncommand = "test -f code.txt"\n[agent]\ncommand = "sh agent.sh"\n[pool]\nmemory_gb = 0\n[sandbox]\nmode = "off"\n[cluster]\nhub = "{url}"\n{more}'
     adw.repository.commit("configure", **{"adw.toml": toml, "agent.sh": agent})
 
 

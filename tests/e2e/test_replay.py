@@ -26,7 +26,7 @@ def test_real_changes_are_delivered_to_the_tree_that_the_data_set_names(server_h
     adw = Adw(server_home, Repository(folder / "hub"), folder / "issues")
     test = shlex.join(sys.executable if word == "python" else word for word in json.loads((folder / "data.json").read_text())["test"])
     agent = shlex.join([sys.executable, str(REPLAY / "agent.py"), str(folder), "--prompt"]) + " {prompt_file}"
-    process = adw.start("run", str(folder / "issues"), "--agent-command", agent, "--test-command", test)
+    process = adw.start("run", str(folder / "issues"), "--agent-command", agent, "--test-command", test, "--sandbox", "off")
     out, _ = process.communicate(timeout=540)
     assert process.returncode == 0, out
     checked = subprocess.run(
