@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from adw.agents.aider import AiderAgent
-from adw.agents.base import Agent, installed
-from adw.agents.claude import ClaudeAgent
+from adw.agents.base import Agent, Reader, installed
+from adw.agents.claude import ClaudeAgent, ClaudeReader
 from adw.agents.codex import CodexAgent
 from adw.agents.command import CommandAgent
 from adw.agents.gemini import GeminiAgent
@@ -24,6 +24,7 @@ AGENTS: dict[str, type[Agent]] = {
     "command": CommandAgent,
     "scripted": ScriptedAgent,
 }
+READERS: dict[str, type[Reader]] = {"claude": ClaudeReader}  # of those whose lines are more than text to people
 
 
 def find_agent(config: AgentConfig, repository: Path) -> Agent:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from adw.agents.base import ANTHROPIC, Api, Call, Job, Login, Reader
+from adw.agents.claude_events import about, shown
 from adw.config import AgentConfig, Tools
 from adw.errors import AgentCut, AgentFailed, Halted, KeyRefused, ModelAway, RateLimited, SessionLost
 from adw.model import digest, one_line
@@ -139,8 +140,12 @@ class ClaudeReader(Reader):
         return spent
 
     def _tool(self, name: str, given: dict[str, Any]) -> str:
-        about = next((given[key] for key in ("file_path", "notebook_path", "command", "pattern", "url", "description") if isinstance(given.get(key), str)), "")
-        return one_line(f"{name} {about.removeprefix(self._tree + '/')}")[:80]
+        return one_line(f"{name} {about(given).removeprefix(self._tree + '/')}")[:80]
+
+    @staticmethod
+    def show(line: str) -> str:
+        """An event for people."""
+        return shown(line)
 
     @property
     def said(self) -> str:

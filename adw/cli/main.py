@@ -118,11 +118,22 @@ def status(
 
 
 @app.command()
-def show(issue: Annotated[str, typer.Argument(help="The issue's id.")], repo: Repo = HERE, *, as_json: AsJson = False) -> None:
-    """Show an issue: its plan, its change, the verdicts, and where the logs are."""
+def show(
+    issue: Annotated[str, typer.Argument(help="The issue's id.")],
+    repo: Repo = HERE,
+    log: Annotated[str, typer.Option(help="Print what a phase's agent or test printed: PHASE, of the newest try, or PHASE:TRY.")] = "",
+    *,
+    raw: Annotated[bool, typer.Option("--raw", help="With --log: as it is kept, which for some agents is JSON.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show an issue: its plan, its change, the verdicts, what it spent, and its logs."""
+    from adw.cli.logs import show_log  # noqa: PLC0415
     from adw.cli.look import show as show_issue  # noqa: PLC0415
 
-    show_issue(issue, repo, as_json=as_json)
+    if log:
+        show_log(issue, repo, log, raw=raw)
+    else:
+        show_issue(issue, repo, as_json=as_json)
 
 
 @app.command()

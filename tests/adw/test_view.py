@@ -1,11 +1,14 @@
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from adw.cli.deliver import outcome as outcome_for_scripts
 from adw.cli.table import SHOWN_AGENTS
 from adw.cli.view import LineView, LiveView, summary
+from adw.journal import Journal
 from adw.money import Spent
 from adw.progress import Progress
 from tests.adw.events import doing, folded, outcome, paid, phase, started
@@ -136,6 +139,16 @@ def test_the_summary_says_how_many_tokens_have_no_price_and_what_to_do() -> None
 
 def test_the_summary_of_agents_that_tell_nothing_has_no_word_of_calls() -> None:
     assert "call" not in summed_up(folded(phase("done")))
+
+
+def test_scripts_are_told_what_was_spent_on_each_issue_and_what_the_limits_are(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    for event in (started(), phase("done"), paid(), paid(issue="b", usd=0.0, unpriced=12_345), *TROUBLE):
+        journal.take({"timestamp": 10.0, **event})
+    told = outcome_for_scripts(journal)
+    assert told["spent"] == {"usd": 1.05, "saved": 0.0, "unpriced": 12_345, "calls": 2, "input": 24_000, "output": 690, "cache_read": 0, "cache_write": 0}
+    assert [(name, row["spent"]["usd"], row["spent"]["calls"]) for name, row in told["issues"].items()] == [("a", 1.05, 1), ("b", 0.0, 1)]
+    assert told["limits"] == {"breaker": f"open: {TROUBLE[0]['reason']}", "agents": 2, "throttled": 1}
 
 
 @pytest.mark.parametrize(
