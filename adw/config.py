@@ -26,7 +26,7 @@ class Section(BaseModel):
 
 Severity = Literal["note", "warning", "error"]
 Tools = Literal["read", "edit", "run"]
-AGENT_PHASES = ("plan", "build", "review", "document")
+Gate = Literal["plan", "landing"]
 
 
 class PhaseAgentConfig(Section):
@@ -243,7 +243,11 @@ class Config(Section):
     docs: tuple[str, ...] = Field(
         ("docs", "README*", "CHANGELOG*"), description="Path patterns that the document phase may touch, and that tests do not depend on."
     )
-    approve: bool = Field(default=False, description="Whether a person is asked in the Prefect UI before a change lands.")
+    approve: tuple[Gate, ...] = Field(
+        (),
+        description="What a person is asked about, in the terminal or the Prefect UI: each `plan` before it is built, each change before its `landing`.",
+        examples=[["plan", "landing"]],
+    )
     test: ChecksConfig = ChecksConfig()
     review: ReviewConfig = ReviewConfig()
     agent: AgentConfig = AgentConfig()

@@ -94,6 +94,9 @@ class Spent:
     def __add__(self, other: "Spent") -> "Spent":
         return Spent(tokens=self.tokens + other.tokens, usd=self.usd + other.usd, saved=self.saved + other.saved, unpriced=self.unpriced + other.unpriced)
 
+    def __sub__(self, other: "Spent") -> "Spent":
+        return Spent(tokens=self.tokens - other.tokens, usd=self.usd - other.usd, saved=self.saved - other.saved, unpriced=self.unpriced - other.unpriced)
+
 
 def spent(prices: Prices, model: str, tokens: Tokens, usd: float | None = None) -> Spent:
     """What some answers of a model come to. `usd` is what the agent says they cost: it counts where the table has no price."""
@@ -119,6 +122,12 @@ class Ledger:
         """What an issue has spent."""
         with self._guard:
             return self._spent.get(issue, Spent())
+
+    @property
+    def by_issue(self) -> dict[str, Spent]:
+        """What each issue has spent."""
+        with self._guard:
+            return dict(self._spent)
 
     @property
     def whole(self) -> Spent:

@@ -12,9 +12,10 @@ from typing import IO
 
 from adw import guard, lock, proc
 from adw.config import PoolConfig
-from adw.errors import AgentCut, AgentFailed, DiskFull, GitFailed, SetupFailed
+from adw.errors import AgentCrashed, AgentCut, AgentFailed, DiskFull, GitFailed, Halted, Interrupted, ModelAway, SetupFailed
 from adw.mirror import Source
 from adw.model import Order
+from adw.sessions import LEASE, Shelf
 from adw.slot import Lease, empty, prepare, view
 
 
@@ -71,8 +72,12 @@ class Pool:
             _write(held, holder)
             try:
                 yield prepare(self.hub, self.config, slot, commit, order, holder.lease, held.fileno())
-            except AgentCut:
-                raise  # its work is pinned before the slot is lent again, like that of a run that was killed
+            except Interrupted:
+                raise  # nobody has time now: its work is pinned before the slot is lent again, like that of a run that was killed
+            except (AgentCut, AgentCrashed, ModelAway, Halted):
+                _rescue(self.hub, slot, holder)  # what it had written is what the next try may go on with
+                _write(held, replace(holder, returned=True))
+                raise
             except (AgentFailed, SetupFailed):
                 _write(held, replace(holder, returned=True))
                 raise
@@ -165,11 +170,12 @@ def _rescue(hub: Source, slot: Path, last: Holder | None) -> None:
     try:
         tree = git.snapshot()
     except GitFailed:
-        return  # git cannot take up what was written; the slot must come clean all the same
+        Shelf(hub.place.sessions / last.issue_key / last.phase).forget()  # it cannot go on without its files
+        return  # the slot must come clean all the same
     if tree == git.tree_of(last.commit):
         return
     number = 1 + len(hub.found(f"refs/adw/{last.issue_key}/rescued-*"))
-    sha = git.commit(tree, [last.commit], f"What an interrupted {last.phase} of {last.issue} had written", hub.author())
+    sha = git.commit(tree, [last.commit], f"What an interrupted {last.phase} of {last.issue} had written\n\n{LEASE}: {last.lease}\n", hub.author())
     ref = f"refs/adw/{last.issue_key}/rescued-{number}"
     git.point(ref, sha)
     hub.publish(ref)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adw.model import PHASES
+from adw.money import Spent, Tokens
 
 
 @dataclass(slots=True)
@@ -14,6 +15,7 @@ class Cell:
     attempt: int
     since: float = 0.0
     seconds: float = 0.0
+    doing: str = ""  # what its agent does now
 
 
 @dataclass(slots=True)
@@ -39,6 +41,11 @@ class Progress:
     reason: str = ""
     ui: str = ""
     took: dict[tuple[str, int, str], float] = field(default_factory=dict)  # seconds, by issue, try and phase
+    spent: dict[str, Spent] = field(default_factory=dict)  # by issue
+    spent_in: dict[tuple[str, int, str], Spent] = field(default_factory=dict)  # by issue, try and phase
+    breaker: str = ""  # open or halted, and why
+    throttled: int = 0  # how often the model's API had too much to do
+    limit: int = 0  # how many agents may be at the model now, over all runs, if that is fewer than configured
     overtaken: set[tuple[str, int]] = field(default_factory=set)  # tries that met a conflict: alone they would have landed
     running: set[tuple[str, str]] = field(default_factory=set)  # issue and phase
     asked: set[str] = field(default_factory=set)  # issues that wait for a person's approval
@@ -55,6 +62,11 @@ class Progress:
     def work(self) -> float:
         """Seconds of the same work one phase after another: without the tries and tests that only working side by side made necessary."""
         return sum(seconds for (issue, attempt, _), seconds in self.took.items() if (issue, attempt) not in self.overtaken)
+
+    @property
+    def money(self) -> Spent:
+        """What the whole run has spent."""
+        return sum(self.spent.values(), Spent())
 
     @property
     def busy(self) -> int:
@@ -102,6 +114,7 @@ class Progress:
         self.waits = ""
         self.running.clear()
         self.asked.clear()
+        self.breaker, self.limit = "", 0
 
     def _phase(self, event: dict[str, Any]) -> None:
         state, phase = event["state"], event["phase"]
@@ -119,6 +132,26 @@ class Progress:
         if state == "cached" and known and known.attempt == event["try"] and known.state in {"done", "no"}:
             return  # found again what this very run had made
         row.cells[phase] = Cell(state, event["try"], event["timestamp"], event.get("seconds", 0.0))
+
+    def _doing(self, event: dict[str, Any]) -> None:
+        row = self.rows.get(event["issue"])
+        if row and (cell := row.cells.get(event["phase"])) and cell.state == "running":
+            cell.doing = event["doing"]
+
+    def _spent(self, event: dict[str, Any]) -> None:
+        more = Spent(tokens=Tokens.of(event), usd=event["usd"], saved=event["saved"], unpriced=event["unpriced"])
+        issue, where = event["issue"], (event["issue"], event["try"], event["phase"])
+        self.spent[issue] = self.spent.get(issue, Spent()) + more
+        self.spent_in[where] = self.spent_in.get(where, Spent()) + more
+
+    def _throttled(self, _event: dict[str, Any]) -> None:
+        self.throttled += 1
+
+    def _breaker(self, event: dict[str, Any]) -> None:
+        self.breaker = f"{event['state']}: {event['reason']}" if event["state"] != "closed" else ""
+
+    def _limit(self, event: dict[str, Any]) -> None:
+        self.limit = event["now"] if event["now"] < event["configured"] else 0
 
     def _approval(self, event: dict[str, Any]) -> None:
         (self.asked.add if event["state"] == "wanted" else self.asked.discard)(event["issue"])

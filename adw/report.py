@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from adw import decisions, results
 from adw.git import Git
 from adw.journal import Journal
 from adw.mirror import Hub, Source
-from adw.model import PHASES, Change, Issue, Outcome
+from adw.model import PHASES, Change, Issue, Outcome, Plan
 from adw.progress import Progress
 
 SHOWN = 200_000  # characters of a diff that a report carries
@@ -42,8 +43,8 @@ def issue_report(hub: Source, issue: Issue, outcome: Outcome, logs: Sequence[tup
     if outcome.reason:
         lines += [fenced(outcome.reason), ""]
     newest = newest_results(hub.mirror, issue.key)
-    if sha := newest.get("plan"):
-        lines += ["## Plan", "", fenced(json.loads(hub.mirror.message(sha))["text"]), ""]
+    if plan := newest_plan(hub, issue):
+        lines += ["## Plan", "", fenced(plan.text), ""]
     for phase in ("test", "review"):
         if sha := newest.get(phase):
             verdict = json.loads(hub.mirror.message(sha))
@@ -72,6 +73,20 @@ def question(hub: Hub, issue: Issue, change: Change) -> str:
     return "\n".join([f"## May this land? {issue.title}", "", issue.body, "", fenced(diff[:ASKED], "diff") + cut])
 
 
+def plan_question(issue: Issue, plan: Plan) -> str:
+    """What a person is shown who is asked whether a plan may be built: what is wanted, and the plan."""
+    return f"## May this be built? {issue.title}\n\n{issue.body}\n\n{fenced(plan.text)}\n{_files(plan)}"
+
+
+def plan_text(issue: Issue, plan: Plan) -> str:
+    """A plan by itself."""
+    return f"# {issue.title}\n\n{plan.text.strip()}\n{_files(plan)}"
+
+
+def _files(plan: Plan) -> str:
+    return f"\nFiles: {', '.join(f'`{file}`' for file in plan.files)}\n" if plan.files else ""
+
+
 def newest_results(mirror: Git, issue_key: str) -> dict[str, str]:
     """The newest recorded commit of each phase of an issue."""
     out = mirror.run("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", f"refs/adw/{issue_key}")
@@ -82,6 +97,12 @@ def newest_results(mirror: Git, issue_key: str) -> dict[str, str]:
         if phase in PHASES:
             found[phase] = sha
     return found
+
+
+def newest_plan(hub: Source, issue: Issue) -> Plan | None:
+    """The plan that is built, or would be: what a person approved, else the newest."""
+    sha = newest_results(hub.mirror, issue.key).get("plan")
+    return decisions.approved(hub, issue) or (results.read(hub.mirror, sha, Plan) if sha else None)
 
 
 def fenced(text: str, kind: str = "") -> str:

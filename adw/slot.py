@@ -47,6 +47,8 @@ PORTS_FROM, PORTS_EACH = 20000, 20
 class Lease:
     """The right to use a slot until the block ends."""
 
+    id: str
+    commit: str  # that the tree was at when it was lent
     tree: Path
     env: dict[str, str]
     fds: tuple[int, ...]  # to be inherited by what works in the slot: it holds the slot as long as it lives
@@ -108,7 +110,7 @@ def prepare(hub: Source, config: PoolConfig, slot: Path, commit: str, order: Ord
         (slot / name).mkdir()
     _include(hub, config, tree)
     watch = Watch(slot, config.slot_gb, config.disk_floor)
-    lease = Lease(tree, _environment(config, slot, lease_id, order), (fd,), git, watch)
+    lease = Lease(lease_id, commit, tree, _environment(config, slot, lease_id, order), (fd,), git, watch)
     _set_up(config, slot, lease)
     return lease
 

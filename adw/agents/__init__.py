@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from adw.agents.aider import AiderAgent
-from adw.agents.base import Agent
+from adw.agents.base import Agent, installed
+from adw.agents.claude import ClaudeAgent
 from adw.agents.codex import CodexAgent
 from adw.agents.command import CommandAgent
 from adw.agents.gemini import GeminiAgent
@@ -14,20 +15,29 @@ from adw.config import AgentConfig
 from adw.errors import Misuse
 
 AGENTS: dict[str, type[Agent]] = {
-    "aider": AiderAgent,
+    "claude": ClaudeAgent,
     "codex": CodexAgent,
-    "command": CommandAgent,
+    "opencode": OpencodeAgent,
     "gemini": GeminiAgent,
     "mini-swe-agent": MiniSweAgent,
-    "opencode": OpencodeAgent,
+    "aider": AiderAgent,
+    "command": CommandAgent,
     "scripted": ScriptedAgent,
 }
 
 
 def find_agent(config: AgentConfig, repository: Path) -> Agent:
-    """The agent that a configuration names; Misuse if there is none of that name, or it lacks something."""
+    """The agent that a configuration names; Misuse if there is none of that name, or the configuration lacks something."""
     kind = AGENTS.get(config.name)
     if kind is None:
-        msg = f"there is no agent {config.name!r}: name one of {', '.join(sorted(AGENTS))} (agent.name in adw.toml, or --agent)"
+        msg = f"there is no agent {config.name!r}: name one of {', '.join(AGENTS)} (agent.name in adw.toml, or --agent)"
         raise Misuse(msg)
     return kind.of(config, repository)
+
+
+def ready(config: AgentConfig, repository: Path) -> Agent:
+    """The same on a host where it is to work; Misuse, too, if its program is not installed there."""
+    agent = find_agent(config, repository)
+    if agent.program:
+        installed(type(agent))
+    return agent

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-from adw.agents.base import ANTHROPIC, OPENAI, Api, Call, Job, Login, Reader, installed
+from adw.agents.base import ANTHROPIC, OPENAI, Api, Call, Job, Login, Reader
 from adw.agents.events import WIDTH, api_error
 from adw.config import AgentConfig
 from adw.errors import AgentFailed, Misuse
@@ -68,8 +68,7 @@ class AiderAgent:
 
     @classmethod
     def of(cls, config: AgentConfig, repository: Path) -> Self:  # noqa: ARG003 - it needs nothing of the repository
-        """Misuse if it is not installed, or no model is named: without one it may wait for a login in a browser."""
-        installed(cls)
+        """Misuse if no model is named: without one it may wait for a login in a browser."""
         if not config.model:
             msg = "aider needs a model: set agent.model in adw.toml, such as anthropic/claude-sonnet-4-5"
             raise Misuse(msg)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from adw.agents.base import OPENAI, Api, Call, Job, Login, Reader, installed
+from adw.agents.base import OPENAI, Api, Call, Job, Login, Reader
 from adw.agents.events import EventReader, Growing, api_error
 from adw.config import AgentConfig, Tools
 from adw.errors import AgentFailed, KeyRefused, ModelAway, SessionLost
@@ -40,8 +40,7 @@ class CodexAgent:
 
     @classmethod
     def of(cls, config: AgentConfig, repository: Path) -> Self:  # noqa: ARG003 - it needs nothing of the repository
-        """Misuse if it is not installed."""
-        installed(cls)
+        """Of the configuration it needs the model."""
         return cls(config.model)
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from adw.agents.base import ANTHROPIC, OPENAI, Api, Call, Job, Login, Reader, installed
+from adw.agents.base import ANTHROPIC, OPENAI, Api, Call, Job, Login, Reader
 from adw.agents.events import EventReader, api_error
 from adw.config import AgentConfig
 from adw.errors import AgentCut, AgentFailed, Misuse
@@ -44,8 +44,7 @@ class MiniSweAgent:
 
     @classmethod
     def of(cls, config: AgentConfig, repository: Path) -> Self:  # noqa: ARG003 - it needs nothing of the repository
-        """Misuse if it is not installed, or no model is named: it has no default."""
-        installed(cls)
+        """Misuse if no model is named: it has no default."""
         if not config.model:
             msg = "mini-swe-agent needs a model: set agent.model in adw.toml, such as anthropic/claude-sonnet-4-5"
             raise Misuse(msg)

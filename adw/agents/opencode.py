@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from adw.agents.base import ANTHROPIC, OPENAI, Api, Call, Job, Login, Reader, installed
+from adw.agents.base import ANTHROPIC, OPENAI, Api, Call, Job, Login, Reader
 from adw.agents.events import EventReader, api_error
 from adw.config import AgentConfig, Tools
 from adw.errors import AgentCut, AgentFailed, ModelAway, SessionLost
@@ -42,8 +42,7 @@ class OpencodeAgent:
 
     @classmethod
     def of(cls, config: AgentConfig, repository: Path) -> Self:  # noqa: ARG003 - it needs nothing of the repository
-        """Misuse if it is not installed."""
-        installed(cls)
+        """Of the configuration it needs the model."""
         return cls(config.model)
 
     @property

@@ -13,18 +13,18 @@ from typing import Any
 from rich.console import Console
 
 from adw import clean, graph, guard, proc
-from adw.agents import find_agent
+from adw.agents import ready
 from adw.agents.command import missing_program
 from adw.cli import api
 from adw.cli.supervise import new_run, supervise
 from adw.cli.view import print_json
-from adw.config import override
+from adw.config import Config, override
 from adw.errors import Misuse
 from adw.home import Place, writable_home
 from adw.issues import markdown
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub
-from adw.model import Issue
+from adw.model import AGENT_PHASES, Issue
 
 CANCEL_LIMIT = 20  # seconds for an end in good order
 
@@ -61,7 +61,22 @@ def prepared(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> Journa
 
 def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
     """Misuse or DiskFull if the run could not come to a good end, as far as that shows before it begins."""
-    config = override(
+    config = configured(hub, given)
+    if not config.test.command.strip():
+        msg = "no test command: set test.command in adw.toml (`adw init` writes one), or give --test-command 'python -m pytest -q'"
+        raise Misuse(msg)
+    if missing := missing_program(config.test.command, hub.root):
+        msg = f"the test command's program {missing!r} is not installed: install it, or change test.command in adw.toml (or --test-command)"
+        raise Misuse(msg)
+    for phase in AGENT_PHASES:
+        ready(config.agent.at(phase), hub.root)
+    graph.in_order(issues, frozenset(hub.git.trailers(hub.ref)))
+    guard.check_disk(writable_home(), config.pool.disk_floor)
+
+
+def configured(hub: Hub, given: dict[str, Any]) -> Config:
+    """What adw.toml says, with the flags of a command line."""
+    return override(
         hub.config(),
         pool__size=given.get("agents"),
         agent__name=given.get("agent"),
@@ -70,15 +85,6 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
         tries=given.get("tries"),
         approve=given.get("approve"),
     )
-    if not config.test.command.strip():
-        msg = "no test command: set test.command in adw.toml (`adw init` writes one), or give --test-command 'python -m pytest -q'"
-        raise Misuse(msg)
-    if missing := missing_program(config.test.command, hub.root):
-        msg = f"the test command's program {missing!r} is not installed: install it, or change test.command in adw.toml (or --test-command)"
-        raise Misuse(msg)
-    find_agent(config.agent, hub.root)
-    graph.in_order(issues, frozenset(hub.git.trailers(hub.ref)))
-    guard.check_disk(writable_home(), config.pool.disk_floor)
 
 
 def report(journal: Journal, *, as_json: bool) -> int:

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 from rich.console import Console, Group
@@ -17,7 +17,7 @@ from rich.text import Text
 from adw.model import PHASES
 from adw.progress import Cell, Progress, Row
 
-STYLES = {"landed": "green", "already landed": "green", "refused": "red", "blocked": "yellow", "stopped": "yellow", "crashed": "red"}
+STYLES = {"landed": "green", "already landed": "green", "planned": "green", "refused": "red", "blocked": "yellow", "stopped": "yellow", "crashed": "red"}
 SHOWN_ROWS = 30
 WIDE = 100  # columns from which nothing is left out
 
@@ -33,6 +33,9 @@ class View(Protocol):
 
     def say(self, text: str) -> None:
         """Something to know beside the table."""
+
+    def aside(self) -> AbstractContextManager[None]:
+        """For the block, nothing is drawn: somebody else has the terminal."""
 
 
 def duration(seconds: float) -> str:
@@ -114,8 +117,21 @@ class LiveView:
     @contextmanager
     def shown(self) -> Iterator["LiveView"]:
         """Draw for the block."""
-        with self._live:
+        self._live.start()
+        try:
             yield self
+        finally:
+            self._live.stop()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Leave the table as it is, and draw a new one below after the block."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live = Live(console=self._console, refresh_per_second=8, transient=False)
+            self._live.start()
 
 
 class LineView:
@@ -146,6 +162,10 @@ class LineView:
     def say(self, text: str) -> None:
         """One line."""
         self._line("", text)
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Lines do not get in the way."""
+        return nullcontext()
 
     def _line(self, since: str, text: str) -> None:
         self._console.print(Text(f"{since:>7} {text}"), soft_wrap=True)
