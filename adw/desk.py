@@ -109,7 +109,7 @@ def _about(order: Order) -> dict[str, Any]:
 
 
 def _told(more: Spent) -> dict[str, Any]:
-    return {"usd": more.usd, "saved": more.saved, "unpriced": more.unpriced, **{name: getattr(more.tokens, name) for name in Tokens.__slots__}}
+    return dict(more.flat())
 
 
 _desks: dict[Path, Desk] = {}

@@ -109,8 +109,12 @@ class Finding:
     text: str
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}: " if self.file and self.line else f"{self.file}: " if self.file else ""
-        return f"{place}{self.severity}: {self.text}"
+        return f"{self.place}{': ' if self.place else ''}{self.severity}: {self.text}"
+
+    @property
+    def place(self) -> str:
+        """File and line, as far as they are known."""
+        return f"{self.file}:{self.line}" if self.file and self.line else self.file
 
 
 @checked(frozen=True, slots=True, kw_only=True)

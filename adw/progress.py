@@ -3,8 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from adw.model import PHASES
+from adw.model import PHASES, one_line
 from adw.money import Spent, Tokens
+
+
+def _place(phase: str) -> int:
+    """Where a phase comes in an issue's life; one that is not known comes last."""
+    return PHASES.index(phase) if phase in PHASES else len(PHASES)
 
 
 @dataclass(slots=True)
@@ -78,6 +83,29 @@ class Progress:
         """How much of the work is done, in percent: the phases of the newest try that ended, of all that each issue has."""
         done = sum(len(PHASES) if row.state else sum(cell.state in {"done", "cached"} for cell in row.cells.values()) for row in self.rows.values())
         return 100.0 * done / max(1, len(PHASES) * len(self.rows))
+
+    @property
+    def spent_by_phase(self) -> dict[str, Spent]:
+        """What all issues together have spent in each phase, in the order of the phases."""
+        found: dict[str, Spent] = {}
+        for (_, _, phase), more in sorted(self.spent_in.items(), key=lambda one: _place(one[0][2])):
+            found[phase] = found.get(phase, Spent()) + more
+        return found
+
+    def spent_on(self, issue: str) -> dict[str, Spent]:
+        """What an issue has spent in each try and phase, in their order, by a name for people."""
+        found = sorted((number, _place(phase), phase) for of, number, phase in self.spent_in if of == issue)
+        return {phase if number == 1 else f"{phase} (try {number})": self.spent_in[issue, number, phase] for number, _, phase in found}
+
+    @property
+    def hindrances(self) -> list[str]:
+        """What keeps agents from the model, or kept them, a line each."""
+        agents, times = "agent" if self.limit == 1 else "agents", "once" if self.throttled == 1 else f"{self.throttled} times"
+        return [
+            *([f"breaker {one_line(self.breaker)}"] if self.breaker else []),
+            *([f"at most {self.limit} {agents} at the model for now"] if self.limit else []),
+            *([f"the model's API had too much to do {times}"] if self.throttled else []),
+        ]
 
     def sentence(self) -> str:
         """How far the run is, in a line."""

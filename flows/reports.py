@@ -61,16 +61,17 @@ class Moving:
 def publish(site: Site, issues: Sequence[Issue], outcomes: Sequence[Outcome]) -> None:
     """One report of the run and one of each issue that was worked on, with what its agents and tests printed; and a table of all."""
     hub, journal, pages = site.hub(), site.journal(), dict[str, str]()
+    progress = journal.progress()
     for issue, outcome in zip(issues, outcomes, strict=True):
         if outcome.state == "already landed":
             continue
         logs = [(log, _log(hub.place.slug, issue, log)) for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]
-        text = report.issue_report(hub, issue, outcome, [*logs, *report.logs_elsewhere(journal, issue)])
+        text = report.issue_report(hub, issue, outcome, progress, [*logs, *report.logs_elsewhere(journal, issue)])
         path = journal.folder / "reports" / f"{issue.key}.md"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
         pages[issue.id] = _markdown(f"{hub.place.slug}-{issue.key}", text, issue.title)
-    run = report.run_report(journal.progress(), outcomes, pages)
+    run = report.run_report(progress, outcomes, pages)
     (journal.folder / "report.md").write_text(run, encoding="utf-8")
     _markdown(f"{hub.place.slug}-run", run, "The delivery")
     table = [{"issue": o.issue, "title": o.title, "ended": o.state, "commit": o.sha[:10], "tries": o.tries or ""} for o in outcomes]

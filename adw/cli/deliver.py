@@ -25,6 +25,8 @@ from adw.issues import markdown
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub
 from adw.model import AGENT_PHASES, Issue
+from adw.money import Spent
+from adw.progress import Row
 
 CANCEL_LIMIT = 20  # seconds for an end in good order
 
@@ -99,7 +101,7 @@ def report(journal: Journal, *, as_json: bool) -> int:
 def outcome(journal: Journal) -> dict[str, Any]:
     """A run for scripts."""
     progress = journal.progress()
-    rows = {name: {"title": row.title, "state": row.state, "sha": row.sha, "reason": row.reason, "tries": row.tries} for name, row in progress.rows.items()}
+    rows = {name: _told(row, progress.spent.get(name, Spent())) for name, row in progress.rows.items()}
     return {
         "run": journal.folder.name,
         "state": progress.state or ("waiting" if progress.waits else "running" if clean.lives(journal) else "crashed"),
@@ -109,8 +111,14 @@ def outcome(journal: Journal) -> dict[str, Any]:
         "work_seconds": round(progress.work, 3),
         "phases_run": progress.ran,
         "phases_cached": progress.cached,
+        "spent": progress.money.flat(),
+        "limits": {"breaker": progress.breaker, "agents": progress.limit or None, "throttled": progress.throttled},
         "issues": rows,
     }
+
+
+def _told(row: Row, spent: Spent) -> dict[str, Any]:
+    return {"title": row.title, "state": row.state, "sha": row.sha, "reason": row.reason, "tries": row.tries, "spent": spent.flat()}
 
 
 def hear(journal: Journal) -> None:

@@ -12,7 +12,8 @@ from rich.table import Table
 from adw import clean as cleaning
 from adw import proc, report, server
 from adw.cli.deliver import chosen, hear, outcome
-from adw.cli.view import STYLES, LineView, LiveView, duration, print_json, summary, table
+from adw.cli.table import STYLES, duration, table
+from adw.cli.view import LineView, LiveView, print_json, summary
 from adw.errors import Misuse
 from adw.mirror import find_hub, sync
 from adw.model import Issue, Outcome
@@ -79,7 +80,8 @@ def show(name: str, repo: Path, *, as_json: bool) -> None:
         if asked is None:
             continue
         issue = Issue(**{**asked, "depends_on": tuple(asked["depends_on"])})
-        row = journal.progress().rows.get(name)
+        progress = journal.progress()
+        row = progress.rows.get(name)
         ended = Outcome(
             issue=name, title=issue.title, state=(row.state if row else "") or "not ended", sha=row.sha if row else "", reason=row.reason if row else ""
         )
@@ -89,7 +91,7 @@ def show(name: str, repo: Path, *, as_json: bool) -> None:
             console = Console()
             logs = [(log, "") for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]
             console.print(f"[{STYLES.get(ended.state, 'dim')}]{ended.state}[/] in run {journal.folder.name}", highlight=False)
-            console.print(Markdown(report.issue_report(hub, issue, ended, [*logs, *report.logs_elsewhere(journal, issue)])))
+            console.print(Markdown(report.issue_report(hub, issue, ended, progress, [*logs, *report.logs_elsewhere(journal, issue)])))
         return
     msg = f"no run of {repo.absolute()} knows an issue {name!r}: `adw status` shows those of the last one"
     raise Misuse(msg)

@@ -60,7 +60,7 @@ def test_a_plan_that_a_person_edits_is_what_a_later_run_builds_without_another_p
         terminal.type("e")
         assert terminal.ended() == 0, terminal.drawn
     assert adw.repository.subjects == ["first"]
-    done = adw.call("run", *desk.args, "--approve", "plan", "--tries", "1")  # it was approved: nobody is asked
+    done = adw.call("run", *desk.args, "--approve", "plan", "--test-command", "true")  # for which an agent would make another plan
     assert done.returncode == 0, done.stdout
     adw.assert_whole("a")
     assert len(desk.sent("plan")) == 1
