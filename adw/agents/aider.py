@@ -40,6 +40,7 @@ ERROR = re.compile(r"^litellm\.(?:\w+\.)?(\w+): (.*)")
 STATUSES = {
     "AuthenticationError": 401,
     "PermissionDeniedError": 403,
+    "NotFoundError": 404,
     "RateLimitError": 429,
     "Timeout": 408,
     "APIConnectionError": 503,
@@ -87,8 +88,7 @@ class AiderAgent:
         given |= {"edit-format": "ask"} if job.tools == "read" else {}
         (folder / "aider.conf.yml").write_text(json.dumps(given), encoding="utf-8")  # JSON is YAML
         argv = ["sh", "-c", CLEANED, "sh", self.program, "--config", str(folder / "aider.conf.yml")]
-        urls = {api.url: job.urls[api.key] for api in self.apis if api.key in job.urls}
-        return Call(argv, {"COLUMNS": "10000", **urls})  # else it breaks its lines
+        return Call(argv, {"COLUMNS": "10000"})  # else it breaks its lines
 
     def reader(self, job: Job) -> Reader:  # noqa: ARG002 - it tells no paths
         """Reads its text."""

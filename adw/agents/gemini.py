@@ -18,7 +18,6 @@ from adw.errors import AgentCut, AgentFailed, KeyRefused, ModelAway, SessionLost
 from adw.model import digest
 from adw.money import Tokens
 
-KEY, URL = "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL"
 MODES: dict[Tools, str] = {"read": "default", "edit": "auto_edit", "run": "yolo"}  # what would need a yes is not offered to the model at all
 STATUS = re.compile(r"^\s*status: (\d{3})\b", re.MULTILINE)
 CODE = re.compile(r'"code": ?(\d{3})\b')
@@ -34,7 +33,7 @@ class GeminiAgent:
     tried: ClassVar[str] = "0.61.0"
     install: ClassVar[str] = "npm install -g @google/gemini-cli"
     apis: ClassVar[tuple[Api, ...]] = ()
-    keys: ClassVar[tuple[str, ...]] = (KEY,)
+    keys: ClassVar[tuple[str, ...]] = ("GEMINI_API_KEY",)
     login: ClassVar[Login | None] = Login(home=".gemini/oauth_creds.json", own=".gemini/oauth_creds.json")
     structured: ClassVar[bool] = True
 
@@ -62,7 +61,7 @@ class GeminiAgent:
             argv += ["--session-file", str(kept)] if kept else ["--resume", job.session]
         elif job.new_session:
             argv += ["--session-id", job.new_session]
-        return Call(argv, {"GEMINI_CLI_HOME": str(job.folder)} | ({URL: job.urls[KEY]} if KEY in job.urls else {}))
+        return Call(argv, {"GEMINI_CLI_HOME": str(job.folder)})
 
     def reader(self, job: Job) -> Reader:
         """Reads its events and its session."""

@@ -66,8 +66,7 @@ class MiniSweAgent:
         }
         (job.folder / "adw.yaml").write_text(json.dumps(given), encoding="utf-8")  # JSON is YAML
         argv = [self.program, "-c", "mini.yaml", "-c", str(job.folder / "adw.yaml"), "-o", str(job.folder / "trajectory.json")]
-        urls = {api.url: job.urls[api.key] for api in self.apis if api.key in job.urls}
-        return Call(argv, {"PYTHONPATH": str(job.folder), "MSWEA_GLOBAL_CONFIG_DIR": str(job.folder), **QUIET, **urls})
+        return Call(argv, {"PYTHONPATH": str(job.folder), "MSWEA_GLOBAL_CONFIG_DIR": str(job.folder), **QUIET})
 
     def reader(self, job: Job) -> Reader:
         """Reads the events that our class prints."""
