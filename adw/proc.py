@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, Popen, TimeoutExpired, run
 
@@ -56,7 +56,7 @@ class Ended:
 
     status: int
     cut: str = ""
-    memory: int = 0  # bytes that its processes held at once at most, as far as was looked; 0 if it was over sooner
+    memory: int = field(default=0, compare=False)  # bytes that its processes held at once at most, as far as was looked; 0 if it was over sooner
 
     @property
     def killed(self) -> bool:
