@@ -22,7 +22,7 @@ from adw.model import Attempt, Candidate, Change, Issue, Order, Plan, Verdict, d
 from adw.pool import Pool
 from adw.proc import kept
 from adw.remote import Remote, far
-from adw.slot import Lease
+from adw.slot import Lease, remove
 
 VERSION = "1"  # a new one makes every recorded result stale
 LOG_TAIL = 12_000  # characters of a log that a verdict carries; the whole is in the run's folder
@@ -245,6 +245,7 @@ def ask(site: Site, lease: Lease, issue: Issue, prompt: str, secrets: Mapping[st
     """Give an agent a prompt in a slot, and return what it said. AgentFailed if it says no, AgentCrashed if it was killed."""
     order = site.order(issue, lease.env["ADW_PHASE"], int(lease.env["ADW_TRY"]))
     log, file = site.journal().log(order), lease.tree.parent / "tmp" / "prompt.md"
+    remove(file)  # an agent that was asked before may have put a link in its place
     file.write_text(prompt, encoding="utf-8")
     before = log.stat().st_size if log.exists() else 0
     env = {**lease.env, **secrets}
