@@ -203,10 +203,7 @@ class Git:
         self.run("read-tree", "--reset", "-u", commit)
         if links := self._links():
             self._update_index("--force-remove", links)  # or what is in them would stay
-        status, _, err = self.call("clean", "-ffdxq", *(word for pattern in keep for word in ("-e", pattern)))
-        if status or err:
-            msg = f"git clean in {self.work_tree} failed ({status}): {err[:1000].strip()}"
-            raise GitFailed(msg)
+        self.run("clean", "-ffdxq", *(word for pattern in keep for word in ("-e", pattern)))
         if links:
             self.run("read-tree", "--reset", "-u", commit)
 

@@ -69,14 +69,17 @@ def reap(leader: int, status: int | None) -> tuple[int | None, bool]:
 
 def end_all(leader: int, status: int | None, grace: float, spared: int) -> int | None:
     """Tell all but `spared` to end, kill those that stay, and return the command's status."""
-    kill(leader, signal.SIGTERM, spared)
+    status, left = reap(leader, status)
+    if left:
+        kill(leader, signal.SIGTERM, spared)
     until = time.monotonic() + grace
-    while time.monotonic() < until:
+    while left and time.monotonic() < until:
+        time.sleep(0.002)
         status, left = reap(leader, status)
-        if not left:
-            kill(leader, signal.SIGKILL)  # where we are no subreaper, members of its group may have stayed
-            return status
-        time.sleep(0.02)
+    if not left:
+        with contextlib.suppress(OSError):
+            os.killpg(leader, signal.SIGKILL)  # where we are no subreaper, members of its group may have stayed
+        return status
     until += PATIENCE
     while time.monotonic() < until:
         kill(leader, signal.SIGKILL)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-from adw.agents.base import ANTHROPIC, OPENAI, Api, Call, Job, Login, Reader
+from adw.agents.base import ANTHROPIC, OPENAI, Api, Call, Job, Login, Reader, own_path
 from adw.agents.events import WIDTH, api_error
 from adw.config import AgentConfig
 from adw.errors import AgentFailed, Misuse
@@ -86,7 +86,7 @@ class AiderAgent:
         given = {**SETTINGS, "model": self.model, "message-file": str(job.prompt), "env-file": str(folder / "env")}
         given |= {f"{name}-history-file": str(folder / f"{name}.history") for name in ("input", "chat", "llm")}
         given |= {"edit-format": "ask"} if job.tools == "read" else {}
-        (folder / "aider.conf.yml").write_text(json.dumps(given), encoding="utf-8")  # JSON is YAML
+        own_path(job, "aider.conf.yml").write_text(json.dumps(given), encoding="utf-8")  # JSON is YAML
         argv = ["sh", "-c", CLEANED, "sh", self.program, "--config", str(folder / "aider.conf.yml")]
         return Call(argv, {"COLUMNS": "10000"})  # else it breaks its lines
 

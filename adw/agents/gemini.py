@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from adw.agents.base import Api, Call, Job, Login, Reader
+from adw.agents.base import Api, Call, Job, Login, Reader, own_path
 from adw.agents.events import EventReader, Growing, api_error
 from adw.config import AgentConfig, Tools
 from adw.errors import AgentCut, AgentFailed, KeyRefused, ModelAway, SessionLost
@@ -52,8 +52,7 @@ class GeminiAgent:
     def call(self, job: Job) -> Call:
         """Its settings and sessions are in the job's folder; the prompt comes on standard input."""
         own = job.folder / ".gemini"
-        own.mkdir(exist_ok=True)
-        (own / "settings.json").write_text(json.dumps(_settings(job, own)), encoding="utf-8")
+        own_path(job, f"{own.name}/settings.json").write_text(json.dumps(_settings(job, own)), encoding="utf-8")
         argv = [self.program, "-o", "stream-json", "--skip-trust", "--approval-mode", MODES[job.tools]]
         argv += ["-m", self.model] if self.model else []
         if job.session:

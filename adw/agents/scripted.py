@@ -31,7 +31,7 @@ class ScriptedAgent:
     @classmethod
     def of(cls, config: AgentConfig, repository: Path) -> Self:
         """Misuse if there is no script."""
-        script = (repository / config.script).absolute()
+        script = (repository / config.script).resolve()  # on the way there is what a sandbox hides
         if not config.script or not script.is_file():
             msg = f"the scripted agent needs a script, and there is no file {script}: set agent.script in adw.toml"
             raise Misuse(msg)

@@ -1,8 +1,10 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -297,6 +299,14 @@ def test_git_does_not_wait_for_who_writes_into_a_pipe(line: str, hub: Hub, site:
     leave(pool_of(hub), site, issue, "test -f code.txt")
 
 
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[None]:
+    """Whatever becomes of it, pytest cannot remove it."""
+    yield
+    subprocess.run(["rm", "-rf", str(tmp_path)], check=True)
+
+
+@pytest.mark.usefixtures("deep")
 def test_what_is_too_deep_for_git_and_python_comes_clean(hub: Hub, site: Site, issue: Issue) -> None:
     code = "import os; [(os.mkdir('deeper'), os.chdir('deeper')) for _ in range(3000)]; open('x', 'w').close()"
     leave(pool_of(hub), site, issue, f'{sys.executable} -c "{code}"')
