@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -30,7 +31,7 @@ from benchmarks.small import MB, Figure
 
 ROUNDS, WARM = 400, 20
 BODY = json.dumps({"model": "claude-x", "stream": True, "messages": [{"role": "user", "content": "word " * 24_000}]})  # 120 KB, as CLIs send
-EVENTS = [
+EVENTS: list[dict[str, Any]] = [
     {"type": "message_start", "message": {"model": "claude-x", "usage": {"input_tokens": 9, "output_tokens": 1}}},
     *[{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "word "}}] * 20,
     {"type": "message_delta", "usage": {"output_tokens": 20}},
