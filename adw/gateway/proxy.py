@@ -24,7 +24,7 @@ from adw.gateway.record import Record, redacted
 from adw.money import Ledger, Prices, Spent, Tokens, spent
 
 THROTTLED = {429, 529}  # too many requests of ours; of all
-OVERLOADED = {"overloaded_error", "rate_limit_error"}
+OVERLOADED = {"overloaded_error": 529, "rate_limit_error": 429}  # told in a stream, after its 200
 FINAL = (b"insufficient_quota",)  # in a 429: no waiting helps, the account is empty
 TRIES = 8  # how often one request is asked again
 PATIENCE = 480.0  # seconds that it may take in all; CLIs themselves wait for 600
@@ -136,7 +136,7 @@ class Proxy:
         """See to an error of the API: whether to ask again, else it is handed on. It should not, but might, name the key."""
         body = await answer.aread()
         self._keep(call, body)
-        if call.status in THROTTLED and not any(sign in body for sign in FINAL) and self._wait(call):
+        if call.status in THROTTLED and not any(sign in body for sign in FINAL) and self._wait(call, call.status):
             return True
         call.first_byte = time.monotonic() - call.sent
         text = redacted(body.decode(errors="surrogateescape"), self._secrets).encode(errors="surrogateescape")
@@ -144,11 +144,11 @@ class Proxy:
         await Response(text, call.status, headers)(request.scope, request.receive, send)
         return False
 
-    def _wait(self, call: Call) -> bool:
+    def _wait(self, call: Call, status: int) -> bool:
         """Have all who use the key wait; whether the request is worth another try then."""
         pause = call.lease.pace.throttled(call.answer, call.sent)
         call.retry_after = pause_asked(call.answer, time.time())
-        about = {"model": call.model, "status": call.status, "retry_after": call.retry_after, "pause": pause}
+        about = {"model": call.model, "status": status, "retry_after": call.retry_after, "pause": pause}
         self._tell({"event": "throttled", **call.lease.order, **about})
         final = call.answer.get("x-should-retry") == "false"
         return not final and call.tries < TRIES and time.monotonic() + pause - call.came < PATIENCE
@@ -167,7 +167,7 @@ class Proxy:
             self._keep(call, chunk)
         call.meter.end()
         if call.meter.error in OVERLOADED:
-            self._wait(call)  # told in the stream, after its 200
+            self._wait(call, OVERLOADED[call.meter.error])
         await send({"type": "http.response.body"})
 
     def _keep(self, call: Call, chunk: bytes) -> None:

@@ -49,14 +49,12 @@ async def serve(listening: socket.socket, record: Path | None) -> None:
     lines = await told()
     proxy = Proxy(json.loads(await lines.readline()), tell, record)
     take(proxy, await lines.readline())  # before the first request, which may have waited through the death of another
-    config = uvicorn.Config(
-        proxy, http="h11", ws="none", loop="asyncio", lifespan="off", log_config=None, access_log=False, timeout_keep_alive=KEPT, timeout_graceful_shutdown=0
-    )
+    config = uvicorn.Config(proxy, http="h11", ws="none", loop="asyncio", lifespan="off", log_config=None, access_log=False, timeout_keep_alive=KEPT)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve([listening]))
     async for line in lines:
         take(proxy, line)
-    server.should_exit = True
+    server.should_exit = server.force_exit = True  # nobody is left to answer
     await serving
 
 

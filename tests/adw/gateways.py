@@ -90,7 +90,7 @@ class Canned(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.seen.append((self.path, dict(self.headers.items()), json.loads(body)))
-        status, headers, answer = self.server.answers[self.path]
+        status, headers, answer = self.server.answers[self.path.partition("?")[0]]
         self.send_response(status)
         for name, value in {"content-length": str(len(answer)), **headers}.items():
             self.send_header(name, value)

@@ -376,3 +376,14 @@ def test_an_empty_account_is_not_waited_for(tmp_path: Path) -> None:
         answer = httpx.post(f"{access.url}/responses", headers={"authorization": f"Bearer {access.token}"}, json={}, trust_env=False)
     assert (answer.status_code, answer.content, len(api.seen)) == (429, body, 1)
     assert Cooldown(KEY).left() == 0
+
+
+@pytest.mark.parametrize(("kind", "status"), [("overloaded_error", 529), ("rate_limit_error", 429)])
+def test_an_overload_that_is_told_in_the_stream_makes_all_wait_too(kind: str, status: int, tmp_path: Path) -> None:
+    body = f'event: error\ndata: {{"type":"error","error":{{"type":"{kind}","message":"too much"}}}}\n\n'.encode()
+    with canned(__v1__messages=(200, SSE, body)) as api, lent(tmp_path, api.url) as (around, access):
+        assert ask(access, "hello").content == body
+        (call,) = around.heard.wait("call")
+        assert Cooldown(KEY).left() > 0
+    assert [event["status"] for event in around.heard.of("throttled")] == [status]
+    assert (call["status"], call["cut"]) == (200, True)
