@@ -30,6 +30,14 @@ $(READY): requirements.lock pyproject.toml | $(if $(filter .uv/bin/uv,$(UV)),.uv
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
+# The real CLI that some tests drive, in a folder of the tests' own: one binary, without an account or a key.
+CLAUDE := @anthropic-ai/claude-code-linux-$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x64)
+.clis/node_modules/$(CLAUDE)/claude:
+	@npm install --silent --no-audit --no-fund --no-save --prefix .clis $(CLAUDE)@2.1.331
+
+.PHONY: clis
+clis: .clis/node_modules/$(CLAUDE)/claude  ## install the agent CLI that tests drive (needs npm, 400 MB)
+
 .PHONY: demo
 demo: setup  ## set up, and deliver five issues of a small project with a scripted agent
 	@$(BIN)/adw demo
@@ -72,4 +80,4 @@ bench-small: setup  ## measure adw's overheads, and what a cluster of one, two a
 
 .PHONY: clean
 clean:  ## remove what setup made
-	rm -rf $(VENV) .uv .mypy_cache .ruff_cache .pytest_cache .coverage*
+	rm -rf $(VENV) .uv .clis .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -15,6 +15,7 @@ from adw.errors import Misuse
 FILE = "adw.toml"
 SCHEMA_FILE = ".adw.schema.json"
 
+BlockName = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]  # as Prefect wants it
 Minutes = Annotated[float, Field(gt=0)]
 
 
@@ -26,7 +27,7 @@ class Section(BaseModel):
 
 Severity = Literal["note", "warning", "error"]
 Tools = Literal["read", "edit", "run"]
-AGENT_PHASES = ("plan", "build", "review", "document")
+Gate = Literal["plan", "landing"]
 
 
 class PhaseAgentConfig(Section):
@@ -78,7 +79,7 @@ class AgentConfig(Section):
         description="Where the API of a key is reached, if not at the vendor's: environment variable of the key → URL.",
         examples=[{"ANTHROPIC_API_KEY": "https://api.anthropic.com"}],
     )
-    secrets: dict[str, str] = Field(
+    secrets: dict[str, BlockName] = Field(
         {},
         description="Environment variable of the agent → name of the Prefect Secret block that holds its value.",
         examples=[{"ANTHROPIC_API_KEY": "anthropic-api-key"}],
@@ -243,7 +244,11 @@ class Config(Section):
     docs: tuple[str, ...] = Field(
         ("docs", "README*", "CHANGELOG*"), description="Path patterns that the document phase may touch, and that tests do not depend on."
     )
-    approve: bool = Field(default=False, description="Whether a person is asked in the Prefect UI before a change lands.")
+    approve: tuple[Gate, ...] = Field(
+        (),
+        description="What a person is asked about, in the terminal or the Prefect UI: each `plan` before it is built, each change before its `landing`.",
+        examples=[["plan", "landing"]],
+    )
     test: ChecksConfig = ChecksConfig()
     review: ReviewConfig = ReviewConfig()
     agent: AgentConfig = AgentConfig()

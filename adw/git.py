@@ -207,6 +207,10 @@ class Git:
         if links:
             self.run("read-tree", "--reset", "-u", commit)
 
+    def lay_out(self, tree: str) -> None:
+        """Put the files of a tree over a work tree that was just checked out."""
+        self.run("read-tree", "--reset", "-u", tree)
+
     def snapshot(self) -> str:
         """The tree of the work tree as it is, ignored files aside; submodules are as they were. GitFailed if there is another repository in it."""
         links = self._links()
@@ -238,6 +242,11 @@ class Git:
         """The paths that differ between two trees, outside the patterns."""
         outside = ["--", ".", *(f":(top,glob,exclude){p}" for p in spread(patterns))] if patterns else []
         return [path for path in self.run("diff-tree", "-r", "-z", "--no-renames", "--name-only", old, new, *outside).split("\0") if path]
+
+    def text(self, commit: str, path: str) -> str:
+        """The text of a file in a commit; empty if there is no such file."""
+        status, out, _ = self.call("show", f"{commit}:{path}")
+        return out if status == 0 else ""
 
     def diff(self, old: str, new: str) -> str:
         """The difference of two commits or trees, as text."""

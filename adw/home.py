@@ -90,6 +90,11 @@ class Place:
         return self.root / "runs"
 
     @property
+    def sessions(self) -> Path:
+        """What agents that were interrupted go on with."""
+        return self.root / "sessions"
+
+    @property
     def locks(self) -> Path:
         """Files that the kernel locks for us: `flock` is dropped when its holder dies."""
         return self.root / "locks"

@@ -1,13 +1,17 @@
 """The values that phases hand to each other: small, frozen, JSON, and never a path.
 
-A path means nothing on another worker; a commit that is held by a ref does.
+A path means nothing on another worker; a commit that is held by a ref does. Those that hold others are pydantic's dataclasses:
+made from JSON, what is in them is what it was.
 """
 
 import re
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from pydantic.dataclasses import dataclass as checked
+
 PHASES = ("plan", "build", "test", "review", "document", "land")
+AGENT_PHASES = ("plan", "build", "review", "document")
 
 
 def digest(*parts: object) -> str:
@@ -52,16 +56,27 @@ class Attempt:
     feedback: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@checked(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A piece of work of a plan."""
+
+    title: str
+    files: tuple[str, ...] = ()
+    details: str = ""
+
+
+@checked(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What an agent means to do."""
+    """What an agent means to do, and the files it expects to touch, as far as it said so."""
 
     text: str
+    files: tuple[str, ...] = ()
+    items: tuple[Item, ...] = ()
 
     @property
     def digest(self) -> str:
         """The plan's identity in the keys of builds."""
-        return digest(self.text)
+        return digest(self.text)  # all that a build is told of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,17 +99,36 @@ class Candidate:
     code: str  # the tree without the docs paths: what tests are keyed by
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@checked(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that a review found; `severity` is note, warning or error."""
+
+    file: str
+    line: int
+    severity: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}{': ' if self.place else ''}{self.severity}: {self.text}"
+
+    @property
+    def place(self) -> str:
+        """File and line, as far as they are known."""
+        return f"{self.file}:{self.line}" if self.file and self.line else self.file
+
+
+@checked(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Passed or not, with the end of the log. A no is a value: it is cached, and never retried."""
 
     passed: bool
     log: str
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an issue ended: `state` is landed, already landed, refused, blocked, stopped or crashed."""
+    """How an issue ended: `state` is landed, already landed, planned, refused, blocked, stopped or crashed."""
 
     issue: str
     title: str

@@ -15,6 +15,20 @@ from typing import Any
 from adw.config import BudgetConfig, Price
 
 MILLION = 1_000_000
+SIZES = ((1_000_000_000, "G"), (MILLION, "M"), (1000, "k"))
+
+
+def dollars(usd: float) -> str:
+    """Money for people, such as $1.05."""
+    return "<$0.01" if 0 < usd < 0.005 else f"{'-' if usd <= -0.005 else ''}${abs(usd):,.2f}"  # noqa: PLR2004 - what rounds to nothing is not nothing
+
+
+def in_short(tokens: int) -> str:
+    """A number of tokens in five characters at most, such as 12.3k."""
+    for size, sign in SIZES:
+        if tokens >= size * 0.9995:
+            return f"{tokens / size:.3g}{sign}"
+    return str(tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +108,39 @@ class Spent:
     def __add__(self, other: "Spent") -> "Spent":
         return Spent(tokens=self.tokens + other.tokens, usd=self.usd + other.usd, saved=self.saved + other.saved, unpriced=self.unpriced + other.unpriced)
 
+    def __sub__(self, other: "Spent") -> "Spent":
+        return Spent(tokens=self.tokens - other.tokens, usd=self.usd - other.usd, saved=self.saved - other.saved, unpriced=self.unpriced - other.unpriced)
+
+    def flat(self) -> dict[str, float]:
+        """All numbers by name, as in events and for scripts."""
+        return {"usd": self.usd, "saved": self.saved, "unpriced": self.unpriced, **asdict(self.tokens)}
+
+    @property
+    def price(self) -> str:
+        """The money for people: with a + if some tokens have no price, nothing if none has."""
+        return "" if self.unpriced and not self.usd else dollars(self.usd) + ("+" if self.unpriced else "")
+
+    def short(self) -> str:
+        """Money and tokens, such as $1.05 · 12.3k."""
+        return " · ".join(filter(None, [self.price, in_short(self.tokens.total)]))
+
+    def sentence(self) -> str:
+        """All of it for people, in a line."""
+        calls, tokens = f"{self.tokens.calls:,} call{'' if self.tokens.calls == 1 else 's'} of models", self.tokens
+        cached = f", {in_short(tokens.cache_read)} read from the cache and {in_short(tokens.cache_write)} written to it" if self.cached else ""
+        parts = [f"{calls}: {in_short(tokens.input)} tokens in and {in_short(tokens.output)} out{cached}"]
+        parts += [self.price + (f" (the cache saved {dollars(self.saved)})" if self.cached else "")] if self.price else []
+        return "; ".join([*parts, *([self.without_price()] if self.unpriced else [])])
+
+    @property
+    def cached(self) -> int:
+        """How many tokens the model's cache had or took."""
+        return self.tokens.cache_read + self.tokens.cache_write
+
+    def without_price(self) -> str:
+        """What to do about tokens that have no price."""
+        return f"{self.unpriced:,} tokens of models without a price: set [prices] in adw.toml"
+
 
 def spent(prices: Prices, model: str, tokens: Tokens, usd: float | None = None) -> Spent:
     """What some answers of a model come to. `usd` is what the agent says they cost: it counts where the table has no price."""
@@ -119,6 +166,12 @@ class Ledger:
         """What an issue has spent."""
         with self._guard:
             return self._spent.get(issue, Spent())
+
+    @property
+    def by_issue(self) -> dict[str, Spent]:
+        """What each issue has spent."""
+        with self._guard:
+            return dict(self._spent)
 
     @property
     def whole(self) -> Spent:

@@ -10,9 +10,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from adw import prompts
-from adw.agents import find_agent
-from adw.agents.base import Agent, Job
+from adw.agents import find_agent, ready
+from adw.agents.base import Agent
+from adw.answers import PlanAnswer, ReviewAnswer
+from adw.asking import Asking
 from adw.config import ClusterConfig, Config
 from adw.errors import AgentCrashed, AgentCut, AgentFailed, GitFailed, Misuse
 from adw.git import TRAILER, change_of
@@ -22,11 +26,12 @@ from adw.model import Attempt, Candidate, Change, Issue, Order, Plan, Verdict, d
 from adw.pool import Pool
 from adw.proc import kept
 from adw.remote import Remote, far
-from adw.slot import Lease, remove
+from adw.slot import Lease
 
-VERSION = "1"  # a new one makes every recorded result stale
+VERSION = "2"  # a new one makes every recorded result stale
 LOG_TAIL = 12_000  # characters of a log that a verdict carries; the whole is in the run's folder
 DIFF_HEAD = 100_000  # characters of a diff that a prompt carries
+FORMS: dict[str, type[BaseModel]] = {"plan": PlanAnswer, "review": ReviewAnswer}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +61,18 @@ class Site:
         pool = self.config.pool.model_copy(update={"base_path": ""})
         return replace(self, repository=url, author=author, config=self.config.model_copy(update={"pool": pool, "cluster": ClusterConfig()}))
 
-    def agent(self) -> Agent:
-        """Who edits."""
-        return find_agent(self.config.agent, Path(self.repository))
+    def agent(self, phase: str) -> Agent:
+        """Who works on a phase."""
+        return find_agent(self.config.agent.at(phase), Path(self.repository))
+
+    def tag(self, phase: str) -> str:
+        """What of the agent decides the answers in a phase."""
+        return digest(self.agent(phase).identity, self.config.agent.tools(phase))
+
+    def asking(self, lease: Lease, issue: Issue, order: Order, secrets: Mapping[str, str]) -> Asking:
+        """The agent of a phase, to be asked in a slot."""
+        agent = ready(self.config.agent.at(order.phase), Path(self.repository))
+        return Asking(self.hub(), self.config, agent, self.journal(), lease, issue, order, secrets)
 
     def journal(self) -> Journal:
         """What happens in this run."""
@@ -75,16 +89,42 @@ def _hub(repository: str, branch: str, author: tuple[str, str]) -> Source:
     return Remote.of(repository, branch, *author) if far(repository) else find_hub(Path(repository), branch)
 
 
+def told(site: Site, issue: Issue, commit: str, phase: str, **values: str) -> str:
+    """The prompt of a phase that begins at a commit."""
+    git, config = site.hub().mirror, site.config
+    common = {
+        "issue": prompts.fence("issue", issue.body, title=issue.title),
+        "conventions": prompts.conventions(git, commit),
+        "test": config.test.command,
+        "docs": ", ".join(config.docs),
+        "refuse": " or ".join(config.review.refuse) or "any",
+    }
+    return prompts.of_phase(git, commit, phase, **common, **values)
+
+
+def answer(site: Site, phase: str) -> str:
+    """What the agent of a phase is told of the form of its answer."""
+    return prompts.wanted(FORMS[phase]) if site.agent(phase).structured else prompts.IN_WORDS[phase]
+
+
 def plan_key(site: Site, issue: Issue, attempt: Attempt) -> str:
-    """The key of a plan: the issue, what it starts from, and who plans."""
-    return digest("plan", VERSION, issue.digest, attempt.base_tree, site.agent().identity, prompts.fingerprint("plan"))
+    """The key of a plan: the issue, what it starts from, who plans, and what was said of earlier plans."""
+    told = (site.config.test.command, site.tag("plan"), prompts.fingerprint("plan"), digest(attempt.feedback))
+    return digest("plan", VERSION, issue.digest, attempt.base_tree, *told)
+
+
+def plan_prompt(site: Site, issue: Issue, attempt: Attempt) -> str:
+    """What the agent is asked in plan."""
+    feedback = f"A person does not want an earlier plan. What was said of it:\n\n{prompts.fence('feedback', attempt.feedback)}" if attempt.feedback else ""
+    return told(site, issue, attempt.base, "plan", answer=answer(site, "plan"), feedback=feedback)
 
 
 def plan(site: Site, issue: Issue, attempt: Attempt, secrets: Mapping[str, str]) -> tuple[Plan, str]:
     """Have the agent say what it means to do; what it writes in the slot is thrown away."""
-    with site.pool().lease(attempt.base, site.order(issue, "plan", attempt.number)) as lease:
-        said = ask(site, lease, issue, prompts.fill("plan", title=issue.title, body=issue.body), secrets)
-    return Plan(text=said), attempt.base
+    order = site.order(issue, "plan", attempt.number)
+    with site.pool().lease(attempt.base, order) as lease:
+        said = site.asking(lease, issue, order, secrets).checked(plan_prompt(site, issue, attempt), PlanAnswer)
+    return (said.plan() if isinstance(said, PlanAnswer) else Plan(text=said.text)), attempt.base
 
 
 def build_key(site: Site, issue: Issue, plan: Plan, attempt: Attempt) -> str:
@@ -96,21 +136,28 @@ def build_key(site: Site, issue: Issue, plan: Plan, attempt: Attempt) -> str:
         plan.digest,
         attempt.base,
         site.config.test.command,
-        site.agent().identity,
+        *site.config.docs,
+        *site.config.review.refuse,
+        site.tag("build"),
         prompts.fingerprint("build"),
         digest(attempt.feedback),
     )
 
 
+def build_prompt(site: Site, issue: Issue, plan: Plan, attempt: Attempt) -> str:
+    """What the agent is asked in build."""
+    feedback = f"An earlier try did not land. What was said of it:\n\n{prompts.fence('feedback', attempt.feedback)}" if attempt.feedback else ""
+    return told(site, issue, attempt.base, "build", plan=prompts.fence("plan", plan.text), feedback=feedback)
+
+
 def build(site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Mapping[str, str]) -> tuple[Change, str]:
     """Have the agent make the change, and commit it for it; AgentFailed if it changed nothing."""
-    hub = site.hub()
-    prompt = prompts.fill("build", title=issue.title, body=issue.body, plan=plan.text, feedback=told(attempt), test=site.config.test.command)
-    with site.pool().lease(attempt.base, site.order(issue, "build", attempt.number)) as lease:
-        ask(site, lease, issue, prompt, secrets)
+    hub, order = site.hub(), site.order(issue, "build", attempt.number)
+    with site.pool().lease(attempt.base, order) as lease:
+        said = site.asking(lease, issue, order, secrets).ask(build_prompt(site, issue, plan, attempt))
         tree = taken_up(lease)
         if tree == attempt.base_tree:
-            msg = "the agent ended well, but changed nothing that git keeps"
+            msg = f"the agent ended well, but changed nothing that git keeps. It said:\n{said.text}"
             raise AgentFailed(msg)
         sha = hub.mirror.commit(tree, [attempt.base], message(issue), hub.author())
         return change_of(hub.mirror, sha), sha
@@ -131,11 +178,6 @@ def taken_up(lease: Lease) -> str:
     except GitFailed as no:
         msg = f"git cannot take up what the agent left: {no}"
         raise AgentFailed(msg) from no
-
-
-def told(attempt: Attempt) -> str:
-    """What a build is told of the tries before it."""
-    return f"An earlier try did not land. What was said of it:\n\n<feedback>\n{attempt.feedback}\n</feedback>" if attempt.feedback else ""
 
 
 def test_key(site: Site, candidate: Candidate) -> str:
@@ -184,33 +226,52 @@ def test_base(site: Site, issue: Issue, candidate: Candidate) -> tuple[Verdict, 
 
 
 def review_key(site: Site, issue: Issue, change: Change) -> str:
-    """The key of a review: the issue, both sides of the diff, and who reviews."""
-    return digest("review", VERSION, issue.digest, change.base_tree, change.tree, site.agent().identity, prompts.fingerprint("review"))
+    """The key of a review: the issue, both sides of the diff, who reviews, and what refuses."""
+    config = site.config
+    return digest("review", VERSION, issue.digest, change.base_tree, change.tree, *config.review.refuse, site.tag("review"), prompts.fingerprint("review"))
+
+
+def review_prompt(site: Site, issue: Issue, change: Change) -> str:
+    """What the agent is asked in review."""
+    return told(site, issue, change.base, "review", diff=diff(site, change), answer=answer(site, "review"))
 
 
 def review(site: Site, issue: Issue, change: Change, attempt: int, secrets: Mapping[str, str]) -> tuple[Verdict, str]:
-    """Have the agent judge the change: its exit status is the verdict."""
-    with site.pool().lease(change.sha, site.order(issue, "review", attempt)) as lease:
-        prompt = prompts.fill("review", title=issue.title, body=issue.body, diff=site.hub().mirror.diff(change.base, change.sha)[:DIFF_HEAD])
+    """Have the agent judge the change: by what it finds, or by its exit status if it is one that gives no such answer."""
+    order = site.order(issue, "review", attempt)
+    with site.pool().lease(change.sha, order) as lease:
         try:
-            return Verdict(passed=True, log=ask(site, lease, issue, prompt, secrets)), change.sha
+            said = site.asking(lease, issue, order, secrets).checked(review_prompt(site, issue, change), ReviewAnswer)
         except AgentCut:
             raise
         except AgentFailed as no:
+            if site.agent("review").structured:
+                raise
             return Verdict(passed=False, log=str(no)), change.sha
+    verdict = said.verdict(site.config.review.refuse) if isinstance(said, ReviewAnswer) else Verdict(passed=True, log=said.text)
+    return verdict, change.sha
+
+
+def diff(site: Site, change: Change) -> str:
+    """What a change changes, as data in a prompt."""
+    return prompts.fence("diff", site.hub().mirror.diff(change.base, change.sha)[:DIFF_HEAD])
 
 
 def document_key(site: Site, issue: Issue, change: Change) -> str:
     """The key of the documentation: the change as built, where it may write, and who writes."""
-    return digest("document", VERSION, issue.digest, change.base, change.tree, *site.config.docs, site.agent().identity, prompts.fingerprint("document"))
+    return digest("document", VERSION, issue.digest, change.base, change.tree, *site.config.docs, site.tag("document"), prompts.fingerprint("document"))
+
+
+def document_prompt(site: Site, issue: Issue, change: Change) -> str:
+    """What the agent is asked in document."""
+    return told(site, issue, change.base, "document", diff=diff(site, change))
 
 
 def document(site: Site, issue: Issue, change: Change, attempt: int, secrets: Mapping[str, str]) -> tuple[Change, str]:
     """Have the agent write the documentation: the change with it in, or as it was if none was needed."""
-    hub, docs = site.hub(), site.config.docs
-    with site.pool().lease(change.sha, site.order(issue, "document", attempt)) as lease:
-        prompt = prompts.fill("document", title=issue.title, body=issue.body, docs=", ".join(docs), diff=hub.mirror.diff(change.base, change.sha)[:DIFF_HEAD])
-        ask(site, lease, issue, prompt, secrets)
+    hub, docs, order = site.hub(), site.config.docs, site.order(issue, "document", attempt)
+    with site.pool().lease(change.sha, order) as lease:
+        site.asking(lease, issue, order, secrets).ask(document_prompt(site, issue, change))
         tree = taken_up(lease)
         if outside := hub.mirror.touched(change.tree, tree, docs):
             msg = f"the document phase touched {', '.join(outside[:5])}, and may touch only {', '.join(docs)}"
@@ -239,38 +300,6 @@ def base_candidate(site: Site, tip: str) -> Candidate:
     mirror = site.hub().mirror
     tree = mirror.tree_of(tip)
     return Candidate(sha=tip, tree=tree, onto=tip, code=mirror.without(tree, site.config.docs))
-
-
-def ask(site: Site, lease: Lease, issue: Issue, prompt: str, secrets: Mapping[str, str]) -> str:
-    """Give an agent a prompt in a slot, and return what it said. AgentFailed if it says no, AgentCrashed if it was killed."""
-    order = site.order(issue, lease.env["ADW_PHASE"], int(lease.env["ADW_TRY"]))
-    log, file = site.journal().log(order), lease.tree.parent / "tmp" / "prompt.md"
-    remove(file)  # an agent that was asked before may have put a link in its place
-    file.write_text(prompt, encoding="utf-8")
-    before = log.stat().st_size if log.exists() else 0
-    env = {**lease.env, **secrets}
-    call = site.agent().call(Job(phase=order.phase, prompt=file, tree=lease.tree, folder=lease.tree.parent / "home"))
-    env |= call.env
-    argv = lease.boxed(call.argv, agent=True, readable=call.readable)
-    ended = kept(argv, cwd=lease.tree, env=env, log=log, minutes=site.config.agent.minutes, stdin=file, fds=lease.fds, watch=lease.watch)
-    said = hidden(tail(log, before), secrets)  # what is said is kept in git, and in prompts
-    if ended.cut:
-        msg = f"the agent was stopped in {order.phase}: {ended.cut}\n{said}"
-        raise AgentCut(msg)
-    if ended.killed:
-        msg = f"the agent was killed in {order.phase} (exit status {ended.status}), by a person or for lack of memory"
-        raise AgentCrashed(msg)
-    if ended.status:
-        msg = f"the agent said no in {order.phase} (exit status {ended.status}):\n{said}"
-        raise AgentFailed(msg)
-    return said
-
-
-def hidden(text: str, secrets: Mapping[str, str]) -> str:
-    """A text without the values of secrets."""
-    for secret in filter(None, secrets.values()):
-        text = text.replace(secret, "***")
-    return text
 
 
 def tail(log: Path, start: int = 0) -> str:

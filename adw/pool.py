@@ -12,9 +12,11 @@ from typing import IO
 
 from adw import guard, lock, proc
 from adw.config import PoolConfig, SandboxConfig
-from adw.errors import AgentCut, AgentFailed, DiskFull, GitFailed, SetupFailed
+from adw.errors import AgentCrashed, AgentCut, AgentFailed, DiskFull, GitFailed, Halted, Interrupted, ModelAway, SetupFailed
+from adw.git import Git
 from adw.mirror import Source
 from adw.model import Order
+from adw.sessions import LEASE, Shelf
 from adw.slot import Lease, Watch, empty, prepare, remove, tame, view
 
 
@@ -72,8 +74,12 @@ class Pool:
             _note(slot, holder)
             try:
                 yield prepare(self.hub, self.config, self.sandbox, slot, commit, order, holder.lease, held.fileno())
-            except AgentCut:
-                raise  # its work is pinned before the slot is lent again, like that of a run that was killed
+            except Interrupted:
+                raise  # nobody has time now: its work is pinned before the slot is lent again, like that of a run that was killed
+            except (AgentCut, AgentCrashed, ModelAway, Halted):
+                _rescue(self.hub, self.config, slot)  # what it had written is what the next try may go on with
+                _note(slot, replace(holder, returned=True))
+                raise
             except (AgentFailed, SetupFailed):
                 _note(slot, replace(holder, returned=True))
                 raise
@@ -153,17 +159,25 @@ def _rescue(hub: Source, config: PoolConfig, slot: Path) -> None:
     git = view(hub, slot)
     if last.phase not in {"build", "document"} or not (slot / "tree").is_dir() or not (slot / "index").exists() or not git.has(last.commit):
         return
-    if Watch(slot, config.slot_gb, 0)():
-        return  # git would be at it for hours
-    try:
-        tame(slot / "tree", config.keep)
-        tree = git.snapshot()
-    except (GitFailed, OSError):
-        return  # git cannot take up what was written; the slot must come clean all the same
+    tree = _written(git, config, slot)
+    if tree is None:
+        Shelf(hub.place.sessions / last.issue_key / last.phase).forget()  # it cannot go on without its files
+        return
     if tree == git.tree_of(last.commit):
         return
     number = 1 + len(hub.found(f"refs/adw/{last.issue_key}/rescued-*"))
-    sha = git.commit(tree, [last.commit], f"What an interrupted {last.phase} of {last.issue} had written", hub.author())
+    sha = git.commit(tree, [last.commit], f"What an interrupted {last.phase} of {last.issue} had written\n\n{LEASE}: {last.lease}\n", hub.author())
     ref = f"refs/adw/{last.issue_key}/rescued-{number}"
     git.point(ref, sha)
     hub.publish(ref)
+
+
+def _written(git: Git, config: PoolConfig, slot: Path) -> str | None:
+    """The tree of what was left in a slot; None if git cannot take it up: the slot must come clean all the same."""
+    if Watch(slot, config.slot_gb, 0)():
+        return None  # git would be at it for hours
+    try:
+        tame(slot / "tree", config.keep)
+        return git.snapshot()
+    except (GitFailed, OSError):
+        return None

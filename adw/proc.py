@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,7 +20,24 @@ import psutil
 
 from adw.errors import Interrupted
 
-__all__ = ["MARKER", "PIPE", "Ended", "Process", "alive", "born", "end_all", "end_children", "go_on", "heard", "kept", "spawn", "stopped", "sweep", "unwanted"]
+__all__ = [
+    "MARKER",
+    "PIPE",
+    "Ended",
+    "Process",
+    "alive",
+    "born",
+    "converse",
+    "end_all",
+    "end_children",
+    "go_on",
+    "heard",
+    "kept",
+    "spawn",
+    "stopped",
+    "sweep",
+    "unwanted",
+]
 
 MARKER = "ADW_LEASE"
 GRACE = 1.0  # seconds between SIGTERM and SIGKILL
@@ -184,10 +201,23 @@ class Process:
         with suppress(ProcessLookupError):
             self._popen.send_signal(number)
 
+    def say(self, line: str) -> None:
+        """Write a line to its standard input; OSError if it has ended."""
+        if self._popen.stdin:
+            self._popen.stdin.write(line.encode() + b"\n")
+            self._popen.stdin.flush()
+
+    def lines(self) -> Iterator[str]:
+        """What it says on its standard output, line by line, until it ends."""
+        if self._popen.stdout:
+            with self._popen.stdout as said:
+                yield from (line.decode(errors="replace") for line in said)
+
     def hang_up(self) -> None:
         """Close its standard input."""
         if self._popen.stdin:
-            self._popen.stdin.close()
+            with suppress(OSError):  # what it was last told did not reach it
+                self._popen.stdin.close()
 
 
 def spawn(argv: Sequence[str], *, env: Mapping[str, str], log: Path, leash: bool = False, cwd: Path | None = None) -> Process:
@@ -196,6 +226,13 @@ def spawn(argv: Sequence[str], *, env: Mapping[str, str], log: Path, leash: bool
     with log.open("ab") as out:
         stdin = PIPE if leash else DEVNULL
         return Process(Popen(argv, cwd=cwd, env=dict(env), stdin=stdin, stdout=out, stderr=STDOUT, start_new_session=True))
+
+
+def converse(argv: Sequence[str], *, env: Mapping[str, str], log: Path, cwd: Path, fds: Sequence[int] = ()) -> Process:
+    """Start a process of adw's own that is told things (`say`) and tells things (`lines`). Its standard input closes when we die."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as err:
+        return Process(Popen(argv, cwd=cwd, env=dict(env), stdin=PIPE, stdout=PIPE, stderr=err, pass_fds=fds, start_new_session=True))
 
 
 def end_children(seconds: float) -> None:

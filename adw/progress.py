@@ -3,7 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from adw.model import PHASES
+from adw.model import PHASES, one_line
+from adw.money import Spent, Tokens
+
+
+def _place(phase: str) -> int:
+    """Where a phase comes in an issue's life; one that is not known comes last."""
+    return PHASES.index(phase) if phase in PHASES else len(PHASES)
 
 
 @dataclass(slots=True)
@@ -14,6 +20,7 @@ class Cell:
     attempt: int
     since: float = 0.0
     seconds: float = 0.0
+    doing: str = ""  # what its agent does now
 
 
 @dataclass(slots=True)
@@ -39,6 +46,11 @@ class Progress:
     reason: str = ""
     ui: str = ""
     took: dict[tuple[str, int, str], float] = field(default_factory=dict)  # seconds, by issue, try and phase
+    spent: dict[str, Spent] = field(default_factory=dict)  # by issue
+    spent_in: dict[tuple[str, int, str], Spent] = field(default_factory=dict)  # by issue, try and phase
+    breaker: str = ""  # open or halted, and why
+    throttled: int = 0  # how often the model's API had too much to do
+    limit: int = 0  # how many agents may be at the model now, over all runs, if that is fewer than configured
     overtaken: set[tuple[str, int]] = field(default_factory=set)  # tries that met a conflict: alone they would have landed
     running: set[tuple[str, str]] = field(default_factory=set)  # issue and phase
     asked: set[str] = field(default_factory=set)  # issues that wait for a person's approval
@@ -57,6 +69,11 @@ class Progress:
         return sum(seconds for (issue, attempt, _), seconds in self.took.items() if (issue, attempt) not in self.overtaken)
 
     @property
+    def money(self) -> Spent:
+        """What the whole run has spent."""
+        return sum(self.spent.values(), Spent())
+
+    @property
     def busy(self) -> int:
         """How many phases run now."""
         return len(self.running)
@@ -66,6 +83,29 @@ class Progress:
         """How much of the work is done, in percent: the phases of the newest try that ended, of all that each issue has."""
         done = sum(len(PHASES) if row.state else sum(cell.state in {"done", "cached"} for cell in row.cells.values()) for row in self.rows.values())
         return 100.0 * done / max(1, len(PHASES) * len(self.rows))
+
+    @property
+    def spent_by_phase(self) -> dict[str, Spent]:
+        """What all issues together have spent in each phase, in the order of the phases."""
+        found: dict[str, Spent] = {}
+        for (_, _, phase), more in sorted(self.spent_in.items(), key=lambda one: _place(one[0][2])):
+            found[phase] = found.get(phase, Spent()) + more
+        return found
+
+    def spent_on(self, issue: str) -> dict[str, Spent]:
+        """What an issue has spent in each try and phase, in their order, by a name for people."""
+        found = sorted((number, _place(phase), phase) for of, number, phase in self.spent_in if of == issue)
+        return {phase if number == 1 else f"{phase} (try {number})": self.spent_in[issue, number, phase] for number, _, phase in found}
+
+    @property
+    def hindrances(self) -> list[str]:
+        """What keeps agents from the model, or kept them, a line each."""
+        agents, times = "agent" if self.limit == 1 else "agents", "once" if self.throttled == 1 else f"{self.throttled} times"
+        return [
+            *([f"breaker {one_line(self.breaker)}"] if self.breaker else []),
+            *([f"at most {self.limit} {agents} at the model for now"] if self.limit else []),
+            *([f"the model's API had too much to do {times}"] if self.throttled else []),
+        ]
 
     def sentence(self) -> str:
         """How far the run is, in a line."""
@@ -102,6 +142,7 @@ class Progress:
         self.waits = ""
         self.running.clear()
         self.asked.clear()
+        self.breaker, self.limit = "", 0
 
     def _phase(self, event: dict[str, Any]) -> None:
         state, phase = event["state"], event["phase"]
@@ -119,6 +160,26 @@ class Progress:
         if state == "cached" and known and known.attempt == event["try"] and known.state in {"done", "no"}:
             return  # found again what this very run had made
         row.cells[phase] = Cell(state, event["try"], event["timestamp"], event.get("seconds", 0.0))
+
+    def _doing(self, event: dict[str, Any]) -> None:
+        row = self.rows.get(event["issue"])
+        if row and (cell := row.cells.get(event["phase"])) and cell.state == "running":
+            cell.doing = event["doing"]
+
+    def _spent(self, event: dict[str, Any]) -> None:
+        more = Spent(tokens=Tokens.of(event), usd=event["usd"], saved=event["saved"], unpriced=event["unpriced"])
+        issue, where = event["issue"], (event["issue"], event["try"], event["phase"])
+        self.spent[issue] = self.spent.get(issue, Spent()) + more
+        self.spent_in[where] = self.spent_in.get(where, Spent()) + more
+
+    def _throttled(self, _event: dict[str, Any]) -> None:
+        self.throttled += 1
+
+    def _breaker(self, event: dict[str, Any]) -> None:
+        self.breaker = f"{event['state']}: {event['reason']}" if event["state"] != "closed" else ""
+
+    def _limit(self, event: dict[str, Any]) -> None:
+        self.limit = event["now"] if event["now"] < event["configured"] else 0
 
     def _approval(self, event: dict[str, Any]) -> None:
         (self.asked.add if event["state"] == "wanted" else self.asked.discard)(event["issue"])

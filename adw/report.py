@@ -1,14 +1,17 @@
 """What a run and an issue came to, as Markdown: for artifacts, files and `adw show`."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from adw import decisions, results
 from adw.git import Git
 from adw.journal import Journal
 from adw.mirror import Hub, Source
-from adw.model import PHASES, Change, Issue, Outcome
+from adw.model import PHASES, Change, Issue, Outcome, Plan, Verdict, one_line
+from adw.money import Spent, dollars
 from adw.progress import Progress
 
 SHOWN = 200_000  # characters of a diff that a report carries
@@ -30,29 +33,77 @@ def run_report(progress: Progress, outcomes: Sequence[Outcome], pages: Mapping[s
     ]
     took = max(progress.last - progress.began, 0.001)
     lines += ["", f"{progress.ran} phases ran and {progress.cached} were found done; {took:.0f} s, and {progress.work:.0f} s of phases one after another.", ""]
+    lines += spending(progress.spent_by_phase)
     for outcome in outcomes:
         if outcome.reason:
             lines += [f"## {outcome.issue}: {outcome.state}", "", fenced(outcome.reason), ""]
     return "\n".join(lines)
 
 
-def issue_report(hub: Source, issue: Issue, outcome: Outcome, logs: Sequence[tuple[Path, str]]) -> str:
-    """One issue: its plan, its diff, the verdicts, and its logs, each with the address where it can be read, if there is one."""
+def issue_report(hub: Source, issue: Issue, outcome: Outcome, progress: Progress, logs: Sequence[tuple[Path, str]]) -> str:
+    """One issue: its plan, its diff, the verdicts, what it spent, and its logs, each with the address where it can be read, if there is one."""
     lines = [f"# {issue.title}", "", f"`{issue.id}`: {outcome.state}" + (f" as {outcome.sha[:10]}" if outcome.sha else ""), ""]
     if outcome.reason:
         lines += [fenced(outcome.reason), ""]
     newest = newest_results(hub.mirror, issue.key)
-    if sha := newest.get("plan"):
-        lines += ["## Plan", "", fenced(json.loads(hub.mirror.message(sha))["text"]), ""]
+    if plan := newest_plan(hub, issue):
+        lines += _plan(plan)
     for phase in ("test", "review"):
         if sha := newest.get(phase):
-            verdict = json.loads(hub.mirror.message(sha))
-            lines += [f"## {phase.capitalize()}: {'passed' if verdict['passed'] else 'no'}", "", fenced(verdict["log"]), ""]
+            lines += _verdict(phase, Verdict(**json.loads(hub.mirror.message(sha))))
     if change := outcome.sha or newest.get("document") or newest.get("build"):
         lines += ["## Change", "", fenced(hub.mirror.diff(f"{change}^", change)[:SHOWN], "diff"), ""]
+    lines += spending(progress.spent_on(issue.id))
     if logs:
         lines += ["## Logs", "", *(f"- {_linked(log.stem, address)}: `{log}`" for log, address in logs), ""]
     return "\n".join(lines)
+
+
+def spending(spent: Mapping[str, Spent]) -> list[str]:
+    """The lines of a table of what was spent on what, and in all; none if nothing was."""
+    if not spent:
+        return []
+    whole = sum(spent.values(), Spent())
+    rows = [_spent(name, each) for name, each in spent.items()] + [_spent("in all", whole)]
+    without = [whole.without_price(), ""] if whole.unpriced else []
+    names = ("", "calls", "tokens in", "out", "cache read", "cache write", "money", "saved by the cache")
+    return ["## What the models took", "", *_table(names, rows), *without]
+
+
+def _spent(name: str, spent: Spent) -> list[str]:
+    tokens = spent.tokens
+    counts = (tokens.calls, tokens.input, tokens.output, tokens.cache_read, tokens.cache_write)
+    return [name, *(f"{count:,}" for count in counts), spent.price or "no price", dollars(spent.saved)]
+
+
+def _plan(plan: Plan) -> list[str]:
+    """What an agent meant to do; the files and the items, as far as it named them."""
+    lines = ["## Plan", "", fenced(plan.text), ""]
+    if plan.files:
+        lines += [f"It expects to touch {_files(plan.files)}.", ""]
+    if plan.items:
+        lines += _table(("item", "files"), [[_plain(item.title), _files(item.files)] for item in plan.items])
+    return lines
+
+
+def _verdict(phase: str, verdict: Verdict) -> list[str]:
+    """How a test or a review ended, and what was found."""
+    lines = [f"## {phase.capitalize()}: {'passed' if verdict.passed else 'no'}", "", fenced(verdict.log), ""]
+    if verdict.findings:
+        lines += _table(
+            ("severity", "place", "finding"), [[found.severity, _files([found.place] if found.place else []), _plain(found.text)] for found in verdict.findings]
+        )
+    return lines
+
+
+def _files(names: Sequence[str]) -> str:
+    return _cell(", ".join(f"`{one_line(name).replace('`', chr(39))}`" for name in names))
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table, and an empty one."""
+    lines = [names, ["---"] * len(names), *rows]
+    return [*(f"| {' | '.join(line)} |" for line in lines), ""]
 
 
 def logs_elsewhere(journal: Journal, issue: Issue) -> list[tuple[Path, str]]:
@@ -72,6 +123,20 @@ def question(hub: Hub, issue: Issue, change: Change) -> str:
     return "\n".join([f"## May this land? {issue.title}", "", issue.body, "", fenced(diff[:ASKED], "diff") + cut])
 
 
+def plan_question(issue: Issue, plan: Plan) -> str:
+    """What a person is shown who is asked whether a plan may be built: what is wanted, and the plan."""
+    return f"## May this be built? {issue.title}\n\n{issue.body}\n\n{fenced(plan.text)}\n{_plan_files(plan)}"
+
+
+def plan_text(issue: Issue, plan: Plan) -> str:
+    """A plan by itself."""
+    return f"# {issue.title}\n\n{plan.text.strip()}\n{_plan_files(plan)}"
+
+
+def _plan_files(plan: Plan) -> str:
+    return f"\nFiles: {_files(plan.files)}\n" if plan.files else ""
+
+
 def newest_results(mirror: Git, issue_key: str) -> dict[str, str]:
     """The newest recorded commit of each phase of an issue."""
     out = mirror.run("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", f"refs/adw/{issue_key}")
@@ -84,12 +149,23 @@ def newest_results(mirror: Git, issue_key: str) -> dict[str, str]:
     return found
 
 
+def newest_plan(hub: Source, issue: Issue) -> Plan | None:
+    """The plan that is built, or would be: what a person approved, else the newest."""
+    sha = newest_results(hub.mirror, issue.key).get("plan")
+    return decisions.approved(hub, issue) or (results.read(hub.mirror, sha, Plan) if sha else None)
+
+
 def fenced(text: str, kind: str = "") -> str:
     """A block of text as it is, whatever is in it."""
     fence = "```"
     while fence in text:
         fence += "`"
     return f"{fence}{kind}\n{text}\n{fence}"
+
+
+def _plain(text: str) -> str:
+    """Words that a model wrote, in a line, with nothing that Markdown would make something else of."""
+    return re.sub(r"([\\`*_\[\]<>|!])", r"\\\1", one_line(text))
 
 
 def _linked(text: str, address: str) -> str:

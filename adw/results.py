@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TypeVar
 
 from adw import lock
-from adw.git import EMPTY_TREE, change_of
+from adw.git import EMPTY_TREE, Git, change_of
 from adw.mirror import Hub, Source
 from adw.model import Attempt, Change, Issue, Order, Plan, Verdict, digest
 
@@ -37,8 +37,13 @@ def once(hub: Source, order: Order, key: str, kind: type[Result], make: Callable
 def find(hub: Source, phase: str, key: str, kind: type[Result]) -> Result | None:
     """The recorded result of a phase with this key, whichever issue it was made for."""
     for sha in hub.found(f"refs/adw/*/{phase}/{key[:KEY_LENGTH]}").values():
-        return change_of(hub.mirror, sha) if kind is Change else kind(**json.loads(hub.mirror.message(sha)))
+        return read(hub.mirror, sha, kind)
     return None
+
+
+def read(mirror: Git, sha: str, kind: type[Result]) -> Result:
+    """A result from the commit that holds it."""
+    return change_of(mirror, sha) if kind is Change else kind(**json.loads(mirror.message(sha)))
 
 
 def record(hub: Source, order: Order, key: str, result: Plan | Change | Verdict, about: str) -> bool:

@@ -50,6 +50,8 @@ PORTS_FROM, PORTS_EACH = 20000, 20
 class Lease:
     """The right to use a slot until the block ends."""
 
+    id: str
+    commit: str  # that the tree was at when it was lent
     tree: Path
     env: dict[str, str]
     fds: tuple[int, ...]  # to be inherited by what works in the slot: it holds the slot as long as it lives
@@ -136,7 +138,7 @@ def prepare(  # noqa: PLR0913 - all that a lease is made of
     _include(hub, config, tree)
     watch = Watch(slot, config.slot_gb, config.disk_floor)
     sandbox = Sandbox(box, slot, hub.mirror.directory / "objects", hub.owned)
-    lease = Lease(tree, _environment(config, slot, lease_id, order), (fd,), git, watch, sandbox, box.network, config.keep)
+    lease = Lease(lease_id, commit, tree, _environment(config, slot, lease_id, order), (fd,), git, watch, sandbox, box.network, config.keep)
     _set_up(config, slot, lease)
     return lease
 
@@ -159,6 +161,15 @@ def tame(tree: Path, keep: Sequence[str]) -> None:
     """Remove pipes, sockets and devices: git waits for ever for who writes into a pipe named .gitignore."""
     for entry in guard.entries(tree, [name.strip("/") for name in keep]):
         if not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
+            Path(entry.path).parent.chmod(0o700)
+            Path(entry.path).unlink()
+
+
+def rein(folder: Path) -> None:
+    """Remove pipes, and links that lead out: adw writes into the folder, and must write nowhere else."""
+    tame(folder, ())
+    for entry in guard.entries(folder):
+        if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(os.path.realpath(folder)):
             Path(entry.path).parent.chmod(0o700)
             Path(entry.path).unlink()
 

@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Failed
 from pydantic import BaseModel, ConfigDict, Field
 
+from adw.config import Gate
 from adw.errors import AdwError, Misuse
 from adw.home import registered
 from adw.issues import markdown
@@ -47,8 +48,13 @@ class Order(BaseModel):
     agents: Literal["as configured", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10] = Field(
         "as configured", title="Agents", description="How many agents and tests work at once; by default as the repository's worktree pool says."
     )
-    agent: Literal["as configured", "command", "scripted"] = Field("as configured", title="Agent", description="The kind of agent.")
-    approve: bool = Field(default=False, title="Ask before landing", description="Pause, and ask here before a change lands.")
+    agent: Literal["as configured", "claude", "codex", "opencode", "gemini", "mini-swe-agent", "aider", "command", "scripted"] = Field(
+        "as configured", title="Agent", description="The kind of agent."
+    )
+    approve_plan: bool = Field(
+        default=False, title="Ask before building", description="Pause, and show each plan here for approval or edit before it is built."
+    )
+    approve_landing: bool = Field(default=False, title="Ask before landing", description="Pause, and ask here before a change lands.")
     dry_run: bool = Field(default=False, title="Dry run", description="Only say what would be delivered: no agent is asked.")
 
     def delivery(self) -> Delivery:
@@ -67,9 +73,14 @@ class Order(BaseModel):
             branch=self.branch,
             agents=None if self.agents == "as configured" else self.agents,
             agent=None if self.agent == "as configured" else self.agent,
-            approve=self.approve or None,
+            approve=self.gates() or None,
             dry_run=self.dry_run,
         )
+
+    def gates(self) -> list[Gate]:
+        """What a person wants to be asked about."""
+        asked: dict[Gate, bool] = {"plan": self.approve_plan, "landing": self.approve_landing}
+        return [gate for gate, wanted in asked.items() if wanted]
 
 
 def run_name() -> str:

@@ -6,24 +6,27 @@ the gate: never more at once than the pool has slots.
 
 import contextvars
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, cast
 
 from prefect import State, flow
 from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
 
-from adw import phases, proc, report, results
-from adw.errors import AdwError, AgentFailed, Blocked, Conflict, Interrupted, Misuse
-from adw.model import Change, Issue, Outcome, Verdict
-from flows.approval import ask_a_person
+from adw import decisions, phases, proc, report, results
+from adw.config import Gate
+from adw.errors import AdwError, AgentFailed, Blocked, Conflict, Halted, Interrupted, Misuse
+from adw.model import Attempt, Change, Issue, Outcome, Plan, Verdict
+from flows.approval import Approval, Form, PlanApproval, ask_a_person
 from flows.delivery import Delivery, run_name
 from flows.reports import publish
 from flows.start import begun
 from flows.work import Work, threads
 from tasks import phases as tasks
 
+How = Callable[[Work, Issue], Outcome]  # an issue goes through its phases
 URGENT = 1_000_000  # the Dask priority of what stands before a landing: before any new work
 
 
@@ -43,7 +46,7 @@ def delivered(delivery: Delivery) -> State[Any]:
     outcomes: list[Outcome] = []
     try:
         with begun(delivery) as work:
-            outcomes = foreseen(work) if delivery.dry_run else deliver_all(work, work.issues, allow_red_base=delivery.allow_red_base)
+            outcomes = worked_on(work, delivery)
             publish(work.site, work.issues, outcomes)
     except AdwError as no:
         return Failed(message=str(no), data=no)
@@ -54,6 +57,15 @@ def delivered(delivery: Delivery) -> State[Any]:
     if crashed := next((outcome for outcome in outcomes if outcome.state == "crashed"), None):
         return Failed(message=crashed.reason, data=outcomes)
     return Completed(message=report.summary(outcomes), data=outcomes)
+
+
+def worked_on(work: Work, delivery: Delivery) -> list[Outcome]:
+    """How the issues end, by what is asked for."""
+    if delivery.dry_run:
+        return foreseen(work)
+    if delivery.only == "plan":
+        return deliver_all(work, work.issues, _planned, allow_red_base=True)
+    return deliver_all(work, work.issues, _delivered, allow_red_base=delivery.allow_red_base)
 
 
 def foreseen(work: Work) -> list[Outcome]:
@@ -67,7 +79,7 @@ def foreseen(work: Work) -> list[Outcome]:
     return outcomes
 
 
-def deliver_all(work: Work, issues: Sequence[Issue], *, allow_red_base: bool) -> list[Outcome]:
+def deliver_all(work: Work, issues: Sequence[Issue], how: How, *, allow_red_base: bool) -> list[Outcome]:
     """Deliver the issues side by side, each when those it depends on have landed; outcomes in the order of the issues."""
     work.outcomes = {issue.id: Future() for issue in issues}
     if allow_red_base or all(issue.id in work.landed for issue in issues):
@@ -77,7 +89,7 @@ def deliver_all(work: Work, issues: Sequence[Issue], *, allow_red_base: bool) ->
             if not work.green.done():
                 workers.submit(contextvars.copy_context().run, check_base, work)
             for issue in issues:
-                workers.submit(contextvars.copy_context().run, deliver_one, work, issue)
+                workers.submit(contextvars.copy_context().run, deliver_one, work, issue, how)
             return [work.outcomes[issue.id].result() for issue in issues]
         except BaseException:  # as when a worker cancels the flow: the agents first, or their tasks would not end
             proc.end_all()
@@ -94,11 +106,11 @@ def check_base(work: Work) -> None:
         work.green.set_exception(no)
 
 
-def deliver_one(work: Work, issue: Issue) -> None:
+def deliver_one(work: Work, issue: Issue, how: How) -> None:
     """Deliver one issue, whatever comes: its failure never is another's."""
     try:
-        outcome = _delivered(work, issue)
-    except (Interrupted, Misuse) as no:
+        outcome = how(work, issue)
+    except (Interrupted, Misuse, Halted) as no:
         outcome = Outcome(issue=issue.id, title=issue.title, state="stopped", reason=str(no))
     except Blocked as no:
         outcome = Outcome(issue=issue.id, title=issue.title, state="blocked", reason=str(no))
@@ -123,8 +135,10 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
     attempt = tries[-1]
     if not work.hub.mirror.is_ancestor(attempt.base, work.hub.tip()):
         attempt = results.begin(work.hub, issue, attempt.number + 1, work.hub.tip(), attempt.feedback)
-    plan = work.run(tasks.plan, issue, tries[0], priority=issue.priority)
+    plan = planned(work, issue, tries[0])
     work.green.result()
+    if "plan" in work.site.config.approve:
+        plan = agreed(work, issue, plan)
     noes = 0
     while True:
         change = None
@@ -144,6 +158,37 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
                 raise AdwError(msg) from no
 
 
+def _planned(work: Work, issue: Issue) -> Outcome:
+    """How an issue ends that is only planned; its plan is in the journal."""
+    if sha := work.landed.get(issue.id):
+        return Outcome(issue=issue.id, title=issue.title, state="already landed", sha=sha)
+    tries = results.attempts(work.hub, issue) or [results.begin(work.hub, issue, 1, work.hub.tip())]
+    work.journal.event("planned", issue=issue.id, plan=asdict(planned(work, issue, tries[0])))
+    return Outcome(issue=issue.id, title=issue.title, state="planned")
+
+
+def planned(work: Work, issue: Issue, first: Attempt) -> Plan:
+    """The plan that a person approved, or else an agent's, who is told what was said against those before."""
+    if plan := decisions.approved(work.hub, issue):
+        work.journal.phase(work.site.order(issue, "plan"), "cached")
+        return plan
+    told = replace(first, feedback=decisions.objections(work.hub, issue))
+    return cast("Plan", work.run(tasks.plan, issue, told, priority=issue.priority))
+
+
+def agreed(work: Work, issue: Issue, plan: Plan) -> Plan:
+    """The plan as a person leaves it who is asked whether it may be built, unless one has said so before. AdwError, with what was said, if it may not."""
+    if approved := decisions.approved(work.hub, issue):
+        return approved
+    answer = asked(work, issue, "plan", report.plan_question(issue, plan), PlanApproval, plan=plan.text)
+    plan = decisions.edited(plan, answer.plan)
+    decisions.decide(work.hub, issue, decisions.Decision(approved=answer.approve, plan=plan, feedback=reason(answer)))
+    if not answer.approve:
+        msg = f"a person did not approve the plan: {reason(answer)}\nThe next run plans again, with that."
+        raise AdwError(msg)
+    return plan
+
+
 def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> str:
     """Test, review and document a change at once, in slots of their own; then, in turn, land what was tested. Returns its SHA.
 
@@ -161,7 +206,7 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
     ]
     tested, reviewed, documented = work.results(calls)
     insist({"the tests fail": tested, "the review found the change unfit to land": reviewed})
-    if work.site.config.approve:
+    if "landing" in work.site.config.approve:
         approved(work, issue, documented)
     return land_in_turn(work, issue, documented, attempt)
 
@@ -186,14 +231,25 @@ def approved(work: Work, issue: Issue, change: Change) -> None:
     """Ask a person whether a change may land, unless one has said so before. AgentFailed, with what was said, if it may not."""
     if results.is_approved(work.hub, issue, change):
         return
-    work.journal.event("approval", issue=issue.id, state="wanted")
-    with work.asking:  # a flow run is paused for one question at a time
-        answer = ask_a_person(issue, report.question(work.hub, issue, change))
-    work.journal.event("approval", issue=issue.id, state="given" if answer.approve else "refused")
+    answer = asked(work, issue, "landing", report.question(work.hub, issue, change), Approval)
     if not answer.approve:
-        msg = f"a person did not approve the change: {answer.feedback or 'no reason was given'}"
+        msg = f"a person did not approve the change: {reason(answer)}"
         raise AgentFailed(msg)
     results.approve(work.hub, issue, change)
+
+
+def asked(work: Work, issue: Issue, gate: Gate, question: str, form: type[Form], **filled_in: str) -> Form:
+    """A person's answer to a question about an issue."""
+    work.journal.event("approval", issue=issue.id, gate=gate, state="wanted")
+    with work.asking:  # a flow run is paused for one question at a time
+        answer = ask_a_person(issue, question, form, **filled_in)
+    work.journal.event("approval", issue=issue.id, gate=gate, state="given" if answer.approve else "refused")
+    return answer
+
+
+def reason(answer: Approval) -> str:
+    """What a person said to their answer."""
+    return answer.feedback.strip() or ("" if answer.approve else "no reason was given")
 
 
 def landed_since(work: Work, issue: Issue, base: str, tip: str) -> str:

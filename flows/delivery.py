@@ -2,13 +2,13 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from prefect.runtime import flow_run
 from pydantic import BaseModel, ConfigDict, Field
 
-from adw.config import Config, override
+from adw.config import Config, Gate, override
 from adw.mirror import Hub
 from adw.model import Issue
 from flows import blocks
@@ -27,12 +27,14 @@ class Delivery(BaseModel):
     branch: str = Field("", description="The branch to land on; by default the one that is checked out.")
     agents: int | None = Field(None, ge=1, le=100, description="How many agents and tests work at once.")
     agent: str | None = Field(None, description="The kind of agent.")
+    model: str | None = Field(None, description="The model, as the agent's CLI names it.")
     agent_command: str | None = Field(None, description="The command line of the agent `command`.")
     test_command: str | None = Field(None, description="The command that must pass before a change lands.")
     tries: int | None = Field(None, ge=1, le=20, description="How often an issue is built at most.")
-    approve: bool | None = Field(None, description="Whether a person is asked here before a change lands.")
+    approve: list[Gate] | None = Field(None, description="What a person is asked about: a `plan` before it is built, a change before its `landing`.")
     sandbox: str | None = Field(None, description="Whether agents and tests run in a sandbox: auto, required or off.")
     allow_red_base: bool = Field(default=False, description="Go on even if the tests fail on the branch as it is.")
+    only: Literal["", "plan"] = Field("", description="The phase to stop behind; by default the changes land.")
     dry_run: bool = Field(default=False, description="Only say what would be delivered: no agent is asked, and nothing is tested.")
     scheduler: str | None = Field(None, description="The address of a Dask scheduler whose workers do the work.")
     run: str = Field("", description="The name of the run's folder; by default a new one.")
@@ -49,6 +51,7 @@ class Delivery(BaseModel):
         return {
             "pool__size": self.agents,
             "agent__name": self.agent,
+            "agent__model": self.model,
             "agent__command": self.agent_command,
             "test__command": self.test_command,
             "tries": self.tries,

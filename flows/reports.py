@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
@@ -17,8 +17,7 @@ from adw import report
 from adw.journal import Journal
 from adw.mirror import Hub
 from adw.model import Issue, Outcome
-from adw.phases import Site, hidden, tail
-from tasks.secrets import secrets
+from adw.phases import Site, tail
 
 EACH = 2.0  # seconds between two states of what moves
 
@@ -61,27 +60,28 @@ class Moving:
 
 def publish(site: Site, issues: Sequence[Issue], outcomes: Sequence[Outcome]) -> None:
     """One report of the run and one of each issue that was worked on, with what its agents and tests printed; and a table of all."""
-    hub, journal, secret, pages = site.hub(), site.journal(), secrets(site), dict[str, str]()
+    hub, journal, pages = site.hub(), site.journal(), dict[str, str]()
+    progress = journal.progress()
     for issue, outcome in zip(issues, outcomes, strict=True):
         if outcome.state == "already landed":
             continue
-        logs = [(log, _log(hub.place.slug, issue, log, secret)) for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]
-        text = report.issue_report(hub, issue, outcome, [*logs, *report.logs_elsewhere(journal, issue)])
+        logs = [(log, _log(hub.place.slug, issue, log)) for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]
+        text = report.issue_report(hub, issue, outcome, progress, [*logs, *report.logs_elsewhere(journal, issue)])
         path = journal.folder / "reports" / f"{issue.key}.md"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
         pages[issue.id] = _markdown(f"{hub.place.slug}-{issue.key}", text, issue.title)
-    run = report.run_report(journal.progress(), outcomes, pages)
+    run = report.run_report(progress, outcomes, pages)
     (journal.folder / "report.md").write_text(run, encoding="utf-8")
     _markdown(f"{hub.place.slug}-run", run, "The delivery")
     table = [{"issue": o.issue, "title": o.title, "ended": o.state, "commit": o.sha[:10], "tries": o.tries or ""} for o in outcomes]
     create_table_artifact(cast("list[dict[str, Any]]", table), key=_key(f"{hub.place.slug}-issues"), description="How each issue ended")
 
 
-def _log(slug: str, issue: Issue, log: Path, secret: Mapping[str, str]) -> str:
-    """Publish the end of a log, without the agent's secrets; returns its address."""
+def _log(slug: str, issue: Issue, log: Path) -> str:
+    """Publish the end of a log, in which there are no secrets; returns its address."""
     title = f"{issue.title}: {log.stem}"
-    return _markdown(f"{slug}-{issue.key}-{log.stem}", f"# {title}\n\n{report.fenced(hidden(tail(log), secret))}", title)
+    return _markdown(f"{slug}-{issue.key}-{log.stem}", f"# {title}\n\n{report.fenced(tail(log))}", title)
 
 
 def _markdown(key: str, text: str, description: str) -> str:

@@ -9,6 +9,7 @@ from prefect.runtime import deployment, flow_run
 
 from adw import graph, guard, proc, sandbox
 from adw.config import Config
+from adw.desk import at_desk
 from adw.errors import AdwError
 from adw.issues import markdown
 from adw.journal import Journal
@@ -19,6 +20,7 @@ from adw.pool import Pool
 from flows import blocks
 from flows.cluster import opened
 from flows.delivery import Delivery, configured, new_name
+from flows.limits import Throttle
 from flows.maintain import reconcile
 from flows.reports import Moving
 from flows.watch import Watch
@@ -44,6 +46,9 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         work = Work(site, hub, journal, landed, cluster, graph.in_order(asked, frozenset(landed)))
         _begin(work, cluster.slots if cluster else guard.slots(config.pool) if delivery.dry_run else _start_local(config, journal))
         stack.enter_context(Moving(hub, journal).shown())
+        if not delivery.dry_run:
+            stack.enter_context(Throttle(journal).kept())
+            stack.enter_context(at_desk(config, journal))  # for the whole run, though phases come and go
         yield work
 
 

@@ -18,6 +18,7 @@ from adw.mirror import Hub
 from adw.model import Attempt, Candidate, Change, Issue, Order, Plan, Verdict
 from adw.phases import Site
 from adw.results import Result
+from adw.sessions import Shelf
 from tasks.secrets import secrets
 
 LLM = "llm"  # the tag whose concurrency limit guards the model's API, over all flows and hosts
@@ -61,6 +62,7 @@ def kept(site: Site, order: Order, key: str, kind: type[Result], make: Callable[
     """Run a phase once for its key, with its events in the journal."""
     with site.journal().timed(order) as mark:
         result, found = results.once(site.hub(), order, key, kind, make)
+        Shelf.of(site.hub().place, order).forget()  # nothing is left to go on with
         mark.state = "cached" if found else "no" if isinstance(result, Verdict) and not result.passed else "done"
     return result
 

@@ -3,8 +3,10 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from adw.config import AgentConfig, ChecksConfig, Config, PoolConfig, SandboxCon
 from adw.mirror import Hub, find_hub, sync
 from adw.model import Issue
 from adw.phases import Site
+from tests import fake_anthropic
 
 os.environ["GIT_CONFIG_GLOBAL"] = os.devnull  # a developer's own settings decide no test
 os.environ.pop("PREFECT_API_URL", None)
@@ -117,3 +120,28 @@ def no_process_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
         except (psutil.Error, OSError):
             continue
     assert left == []
+
+
+def claude_cli() -> Path | None:
+    """The folder of the real CLI that `make clis` installs; None if it is not there."""
+    found = next((Path(__file__).parent.parent / ".clis").glob("node_modules/@anthropic-ai/claude-code-linux-*/claude"), None)
+    return found.parent if found else None
+
+
+@pytest.fixture
+def claude(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real CLI on the PATH. Without it a test fails in CI, and is skipped elsewhere."""
+    folder = claude_cli()
+    if folder is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("it needs the real Claude Code CLI: make clis")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+Rules = list[dict[str, Any]]
+
+
+@contextmanager
+def model(rules: Rules, log: Path | None = None) -> Iterator[fake_anthropic.Server]:
+    """A model's API on loopback that answers by a script, for the block."""
+    with fake_anthropic.serving(rules, log=str(log) if log else None) as api:
+        yield api

@@ -84,6 +84,11 @@ class Reader:
         """Take in a line, without its end."""
         self.text.append(line)
 
+    @staticmethod
+    def show(line: str) -> str:
+        """A line for people, as `adw show --log` prints it; empty if it tells them nothing."""
+        return line
+
     @property
     def said(self) -> str:
         """What the agent said in the end."""

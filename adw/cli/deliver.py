@@ -13,18 +13,20 @@ from typing import Any
 from rich.console import Console
 
 from adw import clean, graph, guard, proc, sandbox
-from adw.agents import find_agent
+from adw.agents import ready
 from adw.agents.command import missing_program
 from adw.cli import api
 from adw.cli.supervise import new_run, supervise
 from adw.cli.view import print_json
-from adw.config import override
+from adw.config import Config, override
 from adw.errors import Misuse
 from adw.home import Place, writable_home
 from adw.issues import markdown
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub
-from adw.model import Issue
+from adw.model import AGENT_PHASES, Issue
+from adw.money import Spent
+from adw.progress import Row
 
 CANCEL_LIMIT = 20  # seconds for an end in good order
 
@@ -61,26 +63,33 @@ def prepared(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> Journa
 
 def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
     """Misuse or DiskFull if the run could not come to a good end, as far as that shows before it begins."""
-    config = override(
-        hub.config(),
-        pool__size=given.get("agents"),
-        agent__name=given.get("agent"),
-        agent__command=given.get("agent_command"),
-        test__command=given.get("test_command"),
-        tries=given.get("tries"),
-        approve=given.get("approve"),
-        sandbox__mode=given.get("sandbox"),
-    )
+    config = configured(hub, given)
     if not config.test.command.strip():
         msg = "no test command: set test.command in adw.toml (`adw init` writes one), or give --test-command 'python -m pytest -q'"
         raise Misuse(msg)
     if missing := missing_program(config.test.command, hub.root):
         msg = f"the test command's program {missing!r} is not installed: install it, or change test.command in adw.toml (or --test-command)"
         raise Misuse(msg)
-    find_agent(config.agent, hub.root)
+    for phase in AGENT_PHASES:
+        ready(config.agent.at(phase), hub.root)
     sandbox.require(config.sandbox)
     graph.in_order(issues, frozenset(hub.git.trailers(hub.ref)))
     guard.check_disk(writable_home(), config.pool.disk_floor)
+
+
+def configured(hub: Hub, given: dict[str, Any]) -> Config:
+    """What adw.toml says, with the flags of a command line."""
+    return override(
+        hub.config(),
+        pool__size=given.get("agents"),
+        agent__name=given.get("agent"),
+        agent__model=given.get("model"),
+        agent__command=given.get("agent_command"),
+        test__command=given.get("test_command"),
+        tries=given.get("tries"),
+        approve=given.get("approve"),
+        sandbox__mode=given.get("sandbox"),
+    )
 
 
 def report(journal: Journal, *, as_json: bool) -> int:
@@ -95,7 +104,7 @@ def report(journal: Journal, *, as_json: bool) -> int:
 def outcome(journal: Journal) -> dict[str, Any]:
     """A run for scripts."""
     progress = journal.progress()
-    rows = {name: {"title": row.title, "state": row.state, "sha": row.sha, "reason": row.reason, "tries": row.tries} for name, row in progress.rows.items()}
+    rows = {name: _told(row, progress.spent.get(name, Spent())) for name, row in progress.rows.items()}
     return {
         "run": journal.folder.name,
         "state": progress.state or ("waiting" if progress.waits else "running" if clean.lives(journal) else "crashed"),
@@ -105,8 +114,14 @@ def outcome(journal: Journal) -> dict[str, Any]:
         "work_seconds": round(progress.work, 3),
         "phases_run": progress.ran,
         "phases_cached": progress.cached,
+        "spent": progress.money.flat(),
+        "limits": {"breaker": progress.breaker, "agents": progress.limit or None, "throttled": progress.throttled},
         "issues": rows,
     }
+
+
+def _told(row: Row, spent: Spent) -> dict[str, Any]:
+    return {"title": row.title, "state": row.state, "sha": row.sha, "reason": row.reason, "tries": row.tries, "spent": spent.flat()}
 
 
 def hear(journal: Journal) -> None:

@@ -12,7 +12,8 @@ from rich.console import Console
 from adw import demo as project
 from adw.cli.deliver import prepared
 from adw.cli.supervise import supervise
-from adw.cli.view import summary, table
+from adw.cli.table import table
+from adw.cli.view import summary
 from adw.errors import Misuse
 from adw.issues import markdown
 from adw.mirror import find_hub

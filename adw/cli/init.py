@@ -1,9 +1,11 @@
 """`adw init`: an adw.toml with what is found in the repository."""
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -11,6 +13,7 @@ import tomlkit
 from pydantic import BaseModel
 
 from adw import config
+from adw.agents import AGENTS
 from adw.config import Config, Section
 from adw.errors import Misuse
 from adw.git import Git, locate
@@ -43,6 +46,16 @@ class Found:
     setup: str
     setup_files: list[str]
     docs: list[str]
+    agent: str = "command"
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+def agent() -> tuple[str, dict[str, str]]:
+    """The first kind of agent whose CLI is installed, and the secrets it needs where its key is in the environment; else any command."""
+    for name, kind in AGENTS.items():
+        if kind.program and shutil.which(kind.program):
+            return name, {key: key.lower().replace("_", "-") for key in kind.keys if os.environ.get(key)}
+    return "command", {}
 
 
 def look(folder: Path) -> Found:
@@ -50,7 +63,7 @@ def look(folder: Path) -> Found:
     test = next((command for name, command in TESTS if (folder / name).exists()), "")
     lock, setup = next(((name, command) for name, command in SETUPS if (folder / name).exists()), ("", ""))
     docs = [pattern for pattern in DOCS if any(folder.glob(pattern))]
-    return Found(test, setup, [lock] if lock else [], docs or list(Config().docs))
+    return Found(test, setup, [lock] if lock else [], docs or list(Config().docs), *agent())
 
 
 def init(repo: Path) -> None:
@@ -64,12 +77,12 @@ def init(repo: Path) -> None:
         msg = f"there is an {path} already: edit it, or remove it first"
         raise Misuse(msg)
     branch = found.head or "main"
-    path.write_text(text(look(found.checkout), branch), encoding="utf-8")
+    seen = look(found.checkout)
+    path.write_text(text(seen, branch), encoding="utf-8")
     (found.checkout / config.SCHEMA_FILE).write_text(json.dumps(config.schema(), indent=1) + "\n", encoding="utf-8")
     first = Git(found.directory).find(f"refs/heads/{branch}") is not None
-    sys.stdout.write(
-        f"wrote {path}, and {config.SCHEMA_FILE} for editors: set agent.command, then {'' if first else 'make a first commit and '}`adw run ISSUE.md`\n"
-    )
+    todo = "set agent.command" if seen.agent == "command" else f"the agent is {seen.agent}, see `adw doctor`"
+    sys.stdout.write(f"wrote {path}, and {config.SCHEMA_FILE} for editors: {todo}, then {'' if first else 'make a first commit and '}`adw run ISSUE.md`\n")
 
 
 def text(found: Found, branch: str) -> str:
@@ -78,13 +91,14 @@ def text(found: Found, branch: str) -> str:
     document.add(tomlkit.comment(f":schema ./{config.SCHEMA_FILE}"))
     document.add(tomlkit.comment("How adw works on this repository. A setting behind a # has the default that it shows."))
     _fill(document, Config, {"branch": branch, "docs": found.docs})
-    known: dict[str, dict[str, Any]] = {"test": {"command": found.test}, "agent": {"name": "command", "command": ""}}
+    known: dict[str, dict[str, Any]] = {"test": {"command": found.test}, "agent": {"name": found.agent}}
+    known["agent"] |= {"command": ""} if found.agent == "command" else {"secrets": found.secrets} if found.secrets else {}
     if found.setup:
         known["pool"] = {"setup": found.setup, "setup_files": found.setup_files}
-    for name, field in Config.model_fields.items():
-        if _is_table(field.annotation):
+    for name, setting in Config.model_fields.items():
+        if _is_table(setting.annotation):
             table = tomlkit.table()
-            _fill(table, field.annotation, known.get(name, {}))
+            _fill(table, setting.annotation, known.get(name, {}))
             document.add(tomlkit.nl())
             document.add(name, table)
     return tomlkit.dumps(document).replace("# :schema", "#:schema", 1)
@@ -95,17 +109,22 @@ def _is_table(kind: Any) -> TypeGuard[type[Section]]:
 
 
 def _fill(into: "tomlkit.TOMLDocument | tomlkit.items.Table", model: type[BaseModel], known: Mapping[str, Any]) -> None:
-    for name, field in model.model_fields.items():
-        if _is_table(field.annotation):
+    for name, setting in model.model_fields.items():
+        if _is_table(setting.annotation):
             continue
-        into.add(tomlkit.comment(str(field.description)))
+        into.add(tomlkit.comment(str(setting.description)))
+        if isinstance(known.get(name), Mapping):
+            inline = tomlkit.inline_table()
+            inline.update(known[name])
+            into.add(name, inline)
+            continue
         if name in known:
             into.add(name, known[name])
             continue
-        default = field.get_default(call_default_factory=True)
+        default = setting.get_default(call_default_factory=True)
         if isinstance(default, dict):  # of which an example says more than that it is empty
             inline = tomlkit.inline_table()
-            inline.update(field.examples[0] if field.examples else default)
+            inline.update(setting.examples[0] if setting.examples else default)
             into.add(tomlkit.comment(f"{name} = {inline.as_string()}"))
         else:
             value = tomlkit.item(list(default) if isinstance(default, tuple) else default)

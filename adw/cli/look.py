@@ -12,11 +12,14 @@ from rich.table import Table
 from adw import clean as cleaning
 from adw import proc, report, server
 from adw.cli.deliver import chosen, hear, outcome
-from adw.cli.view import STYLES, LineView, LiveView, duration, print_json, summary, table
+from adw.cli.table import STYLES, duration, table
+from adw.cli.view import LineView, LiveView, print_json, summary
 from adw.errors import Misuse
-from adw.mirror import find_hub, sync
+from adw.journal import Journal
+from adw.mirror import Hub, find_hub, sync
 from adw.model import Issue, Outcome
 from adw.pool import Pool
+from adw.progress import Row
 
 HEAR_EACH = 2.0  # seconds
 
@@ -74,25 +77,27 @@ def status(run: str, repo: Path, *, as_json: bool) -> None:
 def show(name: str, repo: Path, *, as_json: bool) -> None:
     """One issue, as the newest run that knows it left it."""
     hub, _ = chosen("", repo)
-    for journal in cleaning.journals(hub.place):
-        asked = next((one for one in journal.order().get("issues", []) if one["id"] == name), None)
-        if asked is None:
-            continue
-        issue = Issue(**{**asked, "depends_on": tuple(asked["depends_on"])})
-        row = journal.progress().rows.get(name)
-        ended = Outcome(
-            issue=name, title=issue.title, state=(row.state if row else "") or "not ended", sha=row.sha if row else "", reason=row.reason if row else ""
-        )
-        if as_json:
-            print_json({"run": journal.folder.name, **asdict(ended), "results": report.newest_results(hub.mirror, issue.key)})
-        else:
-            console = Console()
-            logs = [(log, "") for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]
-            console.print(f"[{STYLES.get(ended.state, 'dim')}]{ended.state}[/] in run {journal.folder.name}", highlight=False)
-            console.print(Markdown(report.issue_report(hub, issue, ended, [*logs, *report.logs_elsewhere(journal, issue)])))
+    journal, issue = known(hub, repo, name)[0]
+    progress = journal.progress()
+    row = progress.rows.get(name, Row(issue.title))
+    ended = Outcome(issue=name, title=issue.title, state=row.state or "not ended", sha=row.sha, reason=row.reason)
+    if as_json:
+        spent = {phase: spent.flat() for phase, spent in progress.spent_on(name).items()}
+        print_json({"run": journal.folder.name, **asdict(ended), "results": report.newest_results(hub.mirror, issue.key), "spent": spent})
         return
-    msg = f"no run of {repo.absolute()} knows an issue {name!r}: `adw status` shows those of the last one"
-    raise Misuse(msg)
+    console = Console()
+    logs = [(log, "") for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]
+    console.print(f"[{STYLES.get(ended.state, 'dim')}]{ended.state}[/] in run {journal.folder.name}", highlight=False)
+    console.print(Markdown(report.issue_report(hub, issue, ended, progress, [*logs, *report.logs_elsewhere(journal, issue)])))
+
+
+def known(hub: Hub, repo: Path, name: str) -> list[tuple[Journal, Issue]]:
+    """The runs that know an issue, the newest first, each with the issue as it was then; Misuse if there is none."""
+    asked = [(journal, one) for journal in cleaning.journals(hub.place) for one in journal.order().get("issues", []) if one["id"] == name]
+    if not asked:
+        msg = f"no run of {repo.absolute()} knows an issue {name!r}: `adw status` shows those of the last one"
+        raise Misuse(msg)
+    return [(journal, Issue(**{**one, "depends_on": tuple(one["depends_on"])})) for journal, one in asked]
 
 
 def clean(repo: Path, days: float) -> None:

@@ -19,23 +19,31 @@ app = typer.Typer(
 Repo = Annotated[Path, typer.Option("--repo", help="The git repository; by default the one you are in.")]
 Branch = Annotated[str, typer.Option("--branch", help="The branch to land on; by default the one that is checked out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Issues = Annotated[list[str], typer.Argument(help="Markdown files, folders of them, or `-` for standard input.")]
+AtOnce = Annotated[int | None, typer.Option("--agents", min=1, max=100, help="How many agents and tests work at once.")]
+Kind = Annotated[str | None, typer.Option("--agent", help="The kind of agent, such as claude, command or scripted.")]
+AgentCommand = Annotated[str | None, typer.Option("--agent-command", help="The agent's command line for sh, with {prompt_file} for the prompt.")]
+TestCommand = Annotated[str | None, typer.Option("--test-command", help="The command that must pass before a change lands.")]
 HERE = Path()
 
 
 @app.command()
 def run(  # noqa: PLR0913 - what one run may need differently has a flag
-    issues: Annotated[list[str], typer.Argument(help="Markdown files, folders of them, or `-` for standard input.")],
+    issues: Issues,
     repo: Repo = HERE,
     branch: Branch = "",
-    agents: Annotated[int | None, typer.Option(min=1, max=100, help="How many agents and tests work at once.")] = None,
-    agent: Annotated[str | None, typer.Option(help="The kind of agent: command or scripted.")] = None,
-    agent_command: Annotated[str | None, typer.Option(help="The agent's command line for sh, with {prompt_file} for the prompt.")] = None,
-    test_command: Annotated[str | None, typer.Option(help="The command that must pass before a change lands.")] = None,
+    agents: AtOnce = None,
+    agent: Kind = None,
+    model: Annotated[str | None, typer.Option(help="The model, as the agent's CLI names it.")] = None,
+    agent_command: AgentCommand = None,
+    test_command: TestCommand = None,
     tries: Annotated[int | None, typer.Option(min=1, max=20, help="How often an issue is built before it is refused.")] = None,
     sandbox: Annotated[str | None, typer.Option(help="For agents and tests: auto, required or off.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="A Dask scheduler, tcp://HOST:PORT, whose workers do the work.")] = None,
     *,
-    approve: Annotated[bool | None, typer.Option("--approve", help="Ask in the Prefect UI before a change lands.")] = None,
+    approve: Annotated[
+        list[str] | None, typer.Option(metavar="plan|landing", help="Ask about each plan before it is built, or each change before it lands.")
+    ] = None,
     allow_red_base: Annotated[bool, typer.Option("--allow-red-base", help="Go on even if the tests fail on the branch as it is.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Hand the run to what `adw serve` serves, and return.")] = False,
     as_json: AsJson = False,
@@ -43,10 +51,45 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     """Deliver issues: plan, build, test, review, document and land them."""
     from adw.cli.deliver import asked, hand_over, report  # noqa: PLC0415
 
-    given = {"agents": agents, "agent": agent, "agent_command": agent_command, "test_command": test_command, "tries": tries, "approve": approve}
-    given |= {"sandbox": sandbox, "allow_red_base": allow_red_base, "scheduler": scheduler}
+    given = {"agents": agents, "agent": agent, "agent_command": agent_command, "test_command": test_command, "tries": tries, "approve": approve or None}
+    given |= {"model": model, "sandbox": sandbox, "allow_red_base": allow_red_base, "scheduler": scheduler}
     journal = asked(issues, repo, branch, given)
     raise typer.Exit((hand_over if detach else report)(journal, as_json=as_json))
+
+
+@app.command()
+def plan(  # noqa: PLR0913 - as for `run`
+    issues: Issues,
+    repo: Repo = HERE,
+    branch: Branch = "",
+    agents: AtOnce = None,
+    agent: Kind = None,
+    agent_command: AgentCommand = None,
+    test_command: TestCommand = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Plan issues and no more, and show the plans for approval or edit: `adw run` builds what you leave."""
+    from adw.cli.plan import plan as make  # noqa: PLC0415
+
+    given = {"agents": agents, "agent": agent, "agent_command": agent_command, "test_command": test_command}
+    raise typer.Exit(make(issues, repo, branch, given, as_json=as_json))
+
+
+@app.command()
+def prompt(  # noqa: PLR0913 - as for `run`
+    phase: Annotated[str, typer.Argument(help="The phase: plan, build, review or document.")],
+    issue: Annotated[str, typer.Argument(help="A Markdown file, or `-` for standard input.")],
+    repo: Repo = HERE,
+    branch: Branch = "",
+    agent: Kind = None,
+    agent_command: AgentCommand = None,
+    test_command: TestCommand = None,
+) -> None:
+    """Print what the agent would be sent in a phase; nothing is started."""
+    from adw.cli.prompt import prompt as show_prompt  # noqa: PLC0415
+
+    show_prompt(phase, issue, repo, branch, {"agent": agent, "agent_command": agent_command, "test_command": test_command})
 
 
 @app.command()
@@ -75,11 +118,22 @@ def status(
 
 
 @app.command()
-def show(issue: Annotated[str, typer.Argument(help="The issue's id.")], repo: Repo = HERE, *, as_json: AsJson = False) -> None:
-    """Show an issue: its plan, its change, the verdicts, and where the logs are."""
+def show(
+    issue: Annotated[str, typer.Argument(help="The issue's id.")],
+    repo: Repo = HERE,
+    log: Annotated[str, typer.Option(help="Print what a phase's agent or test printed: PHASE, of the newest try, or PHASE:TRY.")] = "",
+    *,
+    raw: Annotated[bool, typer.Option("--raw", help="With --log: as it is kept, which for some agents is JSON.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show an issue: its plan, its change, the verdicts, what it spent, and its logs."""
+    from adw.cli.logs import show_log  # noqa: PLC0415
     from adw.cli.look import show as show_issue  # noqa: PLC0415
 
-    show_issue(issue, repo, as_json=as_json)
+    if log:
+        show_log(issue, repo, log, raw=raw)
+    else:
+        show_issue(issue, repo, as_json=as_json)
 
 
 @app.command()

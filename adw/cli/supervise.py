@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from adw import proc, server
+from adw.cli.question import Asker
 from adw.cli.view import LineView, LiveView, View, summary
 from adw.errors import AdwError
 from adw.journal import Journal
@@ -64,7 +65,8 @@ def supervise(journal: Journal, console: Console) -> int:
     with Interrupts().heard() as interrupts:
         with view.shown(), server.in_use(view.say) as prefect:
             supervisor = Supervisor(journal, prefect, view, interrupts)
-            status = supervisor.watch()
+            with Asker(console, view, supervisor.progress).at_work():
+                status = supervisor.watch()
         summary(console, supervisor.progress, time.monotonic() - began)
     if status == INTERRUPTED:
         console.print(f"interrupted; what was done is kept: `adw resume {journal.folder.name}` goes on with it")

@@ -4,22 +4,20 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.spinner import Spinner
-from rich.table import Table
 from rich.text import Text
 
-from adw.model import PHASES
-from adw.progress import Cell, Progress, Row
+from adw.cli.table import SHOWN_ROWS, STYLES, at_work, duration, hindrances, table
+from adw.model import one_line
+from adw.progress import Progress
 
-STYLES = {"landed": "green", "already landed": "green", "refused": "red", "blocked": "yellow", "stopped": "yellow", "crashed": "red"}
-SHOWN_ROWS = 30
-WIDE = 100  # columns from which nothing is left out
+CHROME = 4  # lines of a screen that are always there, or may be: the header, how many more issues there are, a gap, the cursor
 
 
 class View(Protocol):
@@ -34,48 +32,8 @@ class View(Protocol):
     def say(self, text: str) -> None:
         """Something to know beside the table."""
 
-
-def duration(seconds: float) -> str:
-    """Seconds for people: 4.2s, 1m05s."""
-    return f"{seconds:.1f}s" if seconds < 100 else f"{int(seconds) // 60}m{int(seconds) % 60:02d}s"  # noqa: PLR2004
-
-
-def _cell(cell: Cell | None, now: float, *, wide: bool) -> Text:
-    if cell is None:
-        return Text("")
-    again = f" ·{cell.attempt}" if cell.attempt > 1 and wide else ""
-    looks = {
-        "running": (f"▶ {duration(max(0.0, now - cell.since))}{again}", "cyan"),
-        "done": (f"✓ {duration(cell.seconds)}{again}", "green"),
-        "cached": (f"✓ cached{again}", "green dim"),
-        "no": (f"✗ {duration(cell.seconds)}{again}", "yellow"),
-        "failed": (f"✗ {duration(cell.seconds)}{again}", "red"),
-    }
-    return Text(*looks.get(cell.state, (cell.state, "dim")))
-
-
-def _ended(row: Row) -> Text:
-    text = f"landed {row.sha[:7]}" if row.state == "landed" else row.state
-    return Text(text, STYLES.get(row.state, "dim"))
-
-
-def table(progress: Progress, now: float, width: int = WIDE) -> Table:
-    """Issues × phases, with what runs first where there are more than a screen holds."""
-    wide = width >= WIDE
-    shown = Table(box=None, pad_edge=False, header_style="bold", expand=True, padding=(0, 1, 0, 0))
-    shown.add_column("issue", no_wrap=True, overflow="ellipsis", ratio=1)
-    for phase in PHASES:
-        shown.add_column(phase if wide else phase[:6], no_wrap=True, width=10 if wide else 7)
-    shown.add_column("", no_wrap=True, width=15 if wide else 8)
-    rows = list(progress.rows.values())
-    if len(rows) > SHOWN_ROWS:
-        rows.sort(key=lambda row: (not any(cell.state == "running" for cell in row.cells.values()), bool(row.state)))
-    for row in rows[:SHOWN_ROWS]:
-        ended = _ended(row) if wide else Text(row.state.removeprefix("already "), STYLES.get(row.state, "dim"))
-        shown.add_row(Text(row.title), *(_cell(row.cells.get(phase), now, wide=wide) for phase in PHASES), ended)
-    if len(rows) > SHOWN_ROWS:
-        shown.add_row(Text(f"… and {len(rows) - SHOWN_ROWS} more", "dim"))
-    return shown
+    def aside(self) -> AbstractContextManager[None]:
+        """For the block, nothing is drawn: somebody else has the terminal."""
 
 
 class LiveView:
@@ -97,15 +55,20 @@ class LiveView:
         """Redraw."""
         now = time.time()
         if progress.flow_run:
-            done = sum(bool(row.state) for row in progress.rows.values())
-            self._status = f"{duration(now - progress.started)} · {done} of {len(progress.rows)} issues ended · {progress.busy} phases at work"
-            self._status += f" · {', '.join(sorted(progress.asked))} waits for approval in the UI" if progress.asked else ""
+            self._status = status_line(progress, now)
         line: Any = Text(self._status, "dim")
         if not progress.ended:
             self._spinner.update(text=line)
             line = self._spinner
-        shown = [table(progress, now, self._console.width)] if progress.rows else []
-        self._live.update(Group(*shown, line, *([Text(f"in the Prefect UI: {progress.ui}", "dim")] if progress.ui else [])))
+        address = [Text(f"in the Prefect UI: {progress.ui}", "dim")] if progress.ui else []
+        below = [line, *hindrances(progress), *address]
+        self._live.update(Group(*(self._tables(progress, now, len(below)) if progress.rows else []), *below))
+
+    def _tables(self, progress: Progress, now: float, below: int) -> list[Any]:
+        """The issues, and the agents at work: while it moves, no more than the screen holds with so many lines below."""
+        agents = at_work(progress)
+        room = SHOWN_ROWS if progress.ended else max(3, min(SHOWN_ROWS, self._console.height - CHROME - below) - agents.row_count)
+        return [table(progress, now, self._console.width, room), *(["", agents] if agents.row_count else [])]
 
     def say(self, text: str) -> None:
         """Shown beside the spinner until the run says more."""
@@ -114,8 +77,21 @@ class LiveView:
     @contextmanager
     def shown(self) -> Iterator["LiveView"]:
         """Draw for the block."""
-        with self._live:
+        self._live.start()
+        try:
             yield self
+        finally:
+            self._live.stop()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Leave the table as it is, and draw a new one below after the block."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live = Live(console=self._console, refresh_per_second=8, transient=False)
+            self._live.start()
 
 
 class LineView:
@@ -135,6 +111,8 @@ class LineView:
             self._line(since, f"{event['issue']}: {event['state']} {event['sha'][:10]}")
         elif event["event"] == "approval":
             self._line(since, f"{event['issue']}: approval {event['state']}" + (f": {progress.ui}" if event["state"] == "wanted" else ""))
+        elif event["event"] in {"breaker", "limit", "throttled"}:
+            self._line(since, _hindrance(event))
         elif event["event"] == "note":
             self._line(since, event["text"])
         elif event["event"] == "flow started":
@@ -147,6 +125,10 @@ class LineView:
         """One line."""
         self._line("", text)
 
+    def aside(self) -> AbstractContextManager[None]:
+        """Lines do not get in the way."""
+        return nullcontext()
+
     def _line(self, since: str, text: str) -> None:
         self._console.print(Text(f"{since:>7} {text}"), soft_wrap=True)
 
@@ -154,6 +136,24 @@ class LineView:
     def shown(self) -> Iterator["LineView"]:
         """Nothing to set up."""
         yield self
+
+
+def status_line(progress: Progress, now: float) -> str:
+    """How far the run is, and what it has spent."""
+    done = sum(bool(row.state) for row in progress.rows.values())
+    parts = [duration(now - progress.started), f"{done} of {len(progress.rows)} issues ended", f"{progress.busy} phases at work"]
+    parts += [f"{progress.money.short()} tokens"] if progress.spent else []
+    return " · ".join([*parts, *([f"{', '.join(sorted(progress.asked))} waits for approval in the UI"] if progress.asked else [])])
+
+
+def _hindrance(event: dict[str, Any]) -> str:
+    """A change in what keeps agents from the model, in a line."""
+    if event["event"] == "breaker":
+        return one_line(f"breaker {event['state']}: {event['reason']}").removesuffix(":")
+    if event["event"] == "limit":
+        return f"{event['now']} of {event['configured']} agents may be at the model now"
+    where = f"{event['issue']}: {event['phase']}: " if "issue" in event and "phase" in event else ""
+    return one_line(f"{where}waits for the model's API: {event.get('reason', '')}").removesuffix(":")
 
 
 def summary(console: Console, progress: Progress, seconds: float) -> None:
@@ -174,6 +174,10 @@ def summary(console: Console, progress: Progress, seconds: float) -> None:
         sequential = f"; the same work one phase after another: {duration(progress.work)}{ratio}" if progress.work else ""
         console.print(f"took {duration(flow)} (and {duration(start)} to start){sequential}", soft_wrap=True, highlight=False)
         console.print(f"{progress.ran} phases ran, {progress.cached} were found in the cache", highlight=False)
+    if progress.spent:
+        console.print(progress.money.sentence(), soft_wrap=True, highlight=False, markup=False)
+    for line in progress.hindrances:
+        console.print(Text(line, "yellow"), soft_wrap=True)
     if progress.reason:
         console.print(f"[red]{escape(progress.reason)}[/red]", soft_wrap=True)
 

@@ -64,7 +64,7 @@ def test_no_command_is_misuse(line: str, tmp_path: Path) -> None:
 
 
 def test_an_unknown_agent_is_named_with_those_that_are_known(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match=r"no agent 'robot': name one of command, scripted"):
+    with pytest.raises(Misuse, match=r"no agent 'robot': name one of .*claude, .*command, .*scripted"):
         find_agent(AgentConfig(name="robot"), tmp_path)
 
 

@@ -41,6 +41,8 @@ def test_an_unknown_key_that_is_near_to_none_is_told_all() -> None:
         ("tries = 'many'", "`tries`"),
         ("pool = 3", "`pool`"),
         ("docs = [1]", "`docs.0`"),
+        ("approve = true", "`approve`"),
+        ('approve = ["plan", "land"]', "`approve.1`"),
         ("[pool]\nsize = 0", "`pool.size`"),
         ("[agent]\nminutes = -1", "`agent.minutes`"),
         ("[agent.secrets]\nKEY = 1", "`agent.secrets.KEY`"),

@@ -9,7 +9,7 @@ from adw import landing, phases, results
 from adw.config import override
 from adw.errors import AgentCrashed, AgentCut, AgentFailed, Conflict
 from adw.mirror import Hub
-from adw.model import Attempt, Candidate, Change, Issue, Plan, Verdict
+from adw.model import Attempt, Candidate, Change, Issue, Plan, Verdict, digest
 from adw.phases import Site
 from tests.conftest import Repository, make_site
 
@@ -59,7 +59,7 @@ DECIDES = {
     "attempt.number": set(),
     "attempt.base": {"build"},
     "attempt.base_tree": {"plan"},
-    "attempt.feedback": {"build"},
+    "attempt.feedback": {"plan", "build"},
     "plan.text": {"build"},
     "change.sha": set(),
     "change.tree": {"review", "document"},
@@ -76,9 +76,16 @@ DECIDES = {
     "pool__size": set(),
     "pool__setup": {"test"},
     "pool__setup_files": {"test"},
-    "docs": {"document"},
+    "docs": {"build", "document"},
+    "review__refuse": {"build", "review"},
+    "agent__model": {"plan", "build", "review", "document"},
+    "agent__build__model": {"build"},
+    "agent__review__tools": {"review"},
+    "agent__build__name": {"build"},
+    "budget__run_usd": set(),
 }
 NEW: dict[str, Any] = {"attempt.number": 2, "issue.priority": 2, "agent__command": "sh other", "agent__minutes": 2, "pool__size": 7}
+NEW |= {"review__refuse": ("warning",), "agent__review__tools": "run", "agent__build__name": "claude", "budget__run_usd": 3.0}
 LISTS = {"issue.depends_on", "pool__setup_files", "docs"}
 
 
@@ -117,7 +124,8 @@ def test_a_plan_is_what_the_agent_says(hub: Hub, attempt: Attempt) -> None:
     site = make_site(hub, "grep -c . > /dev/null && echo 'größe ändern' && touch stray && cat {prompt_file}")
     plan, about = phases.plan(site, issue, attempt, {})
     assert plan.text.startswith("größe ändern\n")
-    assert '<issue title="Ändern: $HOME">\n```\n$(rm -rf /)\n```\n</issue>' in plan.text
+    fence = f"issue-{digest(issue.body)[:16]}"
+    assert f'<{fence} title="Ändern: $HOME">\n```\n$(rm -rf /)\n```\n</{fence}>' in plan.text
     assert about == attempt.base
 
 
@@ -144,8 +152,8 @@ def test_a_build_is_by_the_hubs_user(hub: Hub, issue: Issue) -> None:
 def test_a_build_is_told_the_plan_the_test_and_what_went_wrong(hub: Hub, attempt: Attempt, issue: Issue) -> None:
     change, _ = phases.build(make_site(hub, "cat {prompt_file} > told.txt", "make test"), issue, PLAN, replace(attempt, feedback="it broke"), {})
     told = files(hub, change.sha)["told.txt"]
-    assert all(words in told for words in ("Add i1", "please", "write a file", "`make test`", "<feedback>\nit broke\n</feedback>"))
-    assert "feedback" not in files(hub, built(hub, issue, "cat > told.txt").sha)["told.txt"]
+    assert all(words in told for words in ("Add i1", "please", "write a file", "`make test`", "\nit broke\n</feedback-"))
+    assert "<feedback" not in files(hub, built(hub, issue, "cat > told.txt").sha)["told.txt"]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +183,7 @@ def test_an_agent_that_changed_nothing_failed(line: str, hub: Hub, issue: Issue)
 @pytest.mark.parametrize(
     ("line", "error", "said"),
     [
-        ("echo out of luck; exit 3", AgentFailed, r"said no in build \(exit status 3\):\nout of luck"),
+        ("echo out of luck; exit 3", AgentFailed, r"in build, the agent said no \(exit status 3\):\nout of luck"),
         ("kill -9 $$", AgentCrashed, r"was killed in build \(exit status 137\)"),
         ("kill -15 $$", AgentCrashed, r"was killed in build \(exit status 143\)"),
     ],
@@ -263,7 +271,7 @@ def test_a_review_sees_the_change_and_its_files(hub: Hub, issue: Issue) -> None:
     change = built(hub, issue)
     verdict, _ = phases.review(make_site(hub, "cat {prompt_file} && cat new.txt"), issue, change, 1, {})
     assert "+++ b/new.txt\n@@ -0,0 +1 @@\n+1" in verdict.log
-    assert verdict.log.endswith("</diff>\n1")
+    assert verdict.log.endswith("with file and line.\n1")
 
 
 @pytest.mark.parametrize(("line", "error"), [("kill -9 $$", AgentCrashed), ("sleep 600", AgentCut)])

@@ -1,25 +1,8 @@
-from typing import Any
-
 import pytest
 
+from adw.money import Spent, Tokens
 from adw.progress import Progress
-
-
-def phase(state: str, phase: str = "build", number: int = 1, at: float = 10.0, **more: Any) -> dict[str, Any]:
-    seconds = {} if state in {"running", "cached"} else {"seconds": 2.0}
-    return {"event": "phase", "timestamp": at, "issue": "a", "phase": phase, "try": number, "state": state, **seconds, **more}
-
-
-def started(at: float = 1.0, pid: int = 7) -> dict[str, Any]:
-    issues = [{"id": "a", "title": "Add a"}, {"id": "b", "title": "Add b"}]
-    return {"event": "flow started", "timestamp": at, "flow_run": f"run-{pid}", "ui": "", "pid": pid, "birth": 0.5, "issues": issues}
-
-
-def folded(*events: dict[str, Any]) -> Progress:
-    progress = Progress()
-    for event in (started(), *events):
-        progress.add(event)
-    return progress
+from tests.adw.events import doing, folded, outcome, paid, phase, started
 
 
 def test_a_cell_is_the_newest_state_of_its_phase() -> None:
@@ -71,9 +54,8 @@ def test_a_run_that_goes_on_shows_what_was_cut() -> None:
 
 
 def test_an_outcome_ends_an_issue_and_another_start_takes_it_up_again() -> None:
-    outcome = {"event": "outcome", "timestamp": 12.0, "issue": "a", "title": "Add a", "state": "blocked", "reason": "edits", "sha": ""}
-    assert folded(outcome).rows["a"].state == "blocked"
-    assert folded(outcome, started(20.0)).rows["a"].state == ""
+    assert folded(outcome("blocked")).rows["a"].state == "blocked"
+    assert folded(outcome("blocked"), started(20.0)).rows["a"].state == ""
 
 
 def test_a_run_ends_with_its_reason() -> None:
@@ -93,3 +75,34 @@ def test_a_run_that_waits_for_a_person_is_not_stuck_and_one_that_waits_for_nothi
     assert not progress.stuck(1000.0 + 600 * 60, minutes=60)
     progress.add({"event": "approval", "issue": "a", "state": "given", "timestamp": 1000.0})
     assert progress.stuck(1000.0 + 61 * 60, minutes=60)
+
+
+def test_what_an_agent_does_is_told_while_its_phase_runs_and_forgotten_with_the_phase() -> None:
+    progress = folded(phase("running"), doing("Read x"), doing("Edit y"), doing("Read z", "review"))
+    assert (progress.rows["a"].cells["build"].doing, "review" in progress.rows["a"].cells) == ("Edit y", False)
+    assert folded(phase("running"), doing("Edit y"), phase("done"), doing("Read z")).rows["a"].cells["build"].doing == ""
+
+
+def test_what_is_spent_adds_up_by_issue_by_try_and_phase_by_phase_and_in_all() -> None:
+    progress = folded(paid(), paid(), paid(number=2), paid("plan"), paid("plan", issue="b"))
+    assert {issue: spent.usd for issue, spent in progress.spent.items()} == pytest.approx({"a": 4.2, "b": 1.05})
+    assert progress.spent_in["a", 1, "build"] == Spent(tokens=Tokens(calls=2, input=24_000, output=690), usd=2.1)
+    assert [(phase, spent.tokens.calls) for phase, spent in progress.spent_by_phase.items()] == [("plan", 2), ("build", 3)]
+    assert progress.money.usd == pytest.approx(5.25)
+
+
+def test_what_keeps_agents_from_the_model_is_told_until_it_is_over() -> None:
+    breaker = {"event": "breaker", "state": "open", "reason": "away\nagain"}
+    limit = {"event": "limit", "now": 1, "configured": 4}
+    throttled = {"event": "throttled"}
+    assert folded(breaker, limit, throttled, throttled).hindrances == [
+        "breaker open: away again",
+        "at most 1 agent at the model for now",
+        "the model's API had too much to do 2 times",
+    ]
+    assert folded(breaker, {**breaker, "state": "closed", "reason": ""}, limit, {**limit, "now": 4}).hindrances == []
+
+
+def test_a_new_process_of_a_run_begins_without_breaker_and_limit() -> None:
+    progress = folded({"event": "breaker", "state": "halted", "reason": "key"}, {"event": "limit", "now": 1, "configured": 4}, started(30.0, pid=8))
+    assert progress.hindrances == []

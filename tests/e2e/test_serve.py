@@ -148,7 +148,7 @@ def test_cancelling_in_the_ui_kills_agents_and_frees_what_the_run_held(deployed:
 
 def test_what_a_person_does_not_approve_goes_back_to_build_with_the_reason_and_others_go_on_meanwhile(deployed: Adw, serving: Serving) -> None:
     assert serving.process.poll() is None
-    configure(deployed, top="approve = true\n")
+    configure(deployed, top='approve = ["landing"]\n')
     deployed.issue("a")
     deployed.issue("b")
     run = hand_over(deployed)

@@ -126,7 +126,7 @@ def test_a_person_edits_the_pool_starts_a_run_by_the_form_watches_it_and_reads_i
 def test_a_person_approves_a_change_with_the_form_that_a_paused_run_shows(shelf: Adw, serving: Serving, page: Page) -> None:
     assert serving.process.poll() is None
     shelf.issue("a")
-    handed = shelf.call("run", str(shelf.issues), "--approve", "--detach")
+    handed = shelf.call("run", str(shelf.issues), "--approve", "landing", "--detach")
     assert handed.returncode == 0, handed.stdout
     page.goto(handed.stdout.split("in the Prefect UI: ")[1].strip())
     expect(page.get_by_text("Paused").first).to_be_visible()

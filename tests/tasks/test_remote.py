@@ -26,4 +26,4 @@ def test_each_host_lends_its_own_number_of_slots(site: Site) -> None:
 def test_a_site_for_other_hosts_keeps_what_decides_results(site: Site) -> None:
     there = site.elsewhere("git://10.0.0.1/hub", ("Ada", ""))
     assert (there.config.agent, there.config.test, there.config.docs) == (site.config.agent, site.config.test, site.config.docs)
-    assert there.agent().identity == site.agent().identity
+    assert there.agent("build").identity == site.agent("build").identity

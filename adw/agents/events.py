@@ -1,0 +1,88 @@
+"""What the readers of several CLIs share: events of JSON, files that a CLI writes as it goes on, and what an API's error means."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from adw.agents.base import Job, Reader
+from adw.errors import AdwError, AgentFailed, KeyRefused, ModelAway, RateLimited
+from adw.model import one_line
+
+WIDTH = 80  # characters of what the live table shows
+NO_KEY = {401, 402, 403}
+TOO_MUCH = {429, 529}
+AWAY = {408, *range(500, 600)}
+NO_MONEY = re.compile(r"credit balance|insufficient_quota|quota exceeded|exceeded your current quota|api key not valid", re.IGNORECASE)
+RATE_OF_GEMINI = re.compile(r"gemini|vertex|resource_exhausted", re.IGNORECASE)  # there, a quota is one of requests a minute, too
+
+
+class EventReader(Reader):
+    """Reads a stream of JSON objects, one a line; other lines are what the CLI says outside of it."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+        self.last = ""  # what the model said last
+
+    def take(self, line: str) -> None:
+        """Take in an event; another version's idea of the same event is passed over."""
+        event = parsed(line)
+        if event is None:
+            self.text.append(line)
+            return
+        with suppress(AttributeError, TypeError, ValueError, KeyError):
+            self.event(event)
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Take in one event."""
+        raise NotImplementedError
+
+    @property
+    def said(self) -> str:
+        """What the model said last; before it said anything, what the CLI said outside of its events."""
+        return (self.last or super().said).strip()
+
+    def does(self, verb: str, about: object) -> None:
+        """Note what it does now; paths in the tree are told from there."""
+        self.doing = one_line(f"{verb} {about}".replace(f"{self.job.tree}/", ""))[:WIDTH]
+
+
+class Growing:
+    """The lines of JSON in a file that another process writes to."""
+
+    def __init__(self) -> None:
+        self._at = 0
+
+    def more(self, path: Path | None) -> Iterator[dict[str, Any]]:
+        """The objects that are whole, and new since the last call; none if there is no such file."""
+        with suppress(OSError), (path or Path()).open("rb") as file:
+            file.seek(self._at)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                self._at += len(line)
+                if (found := parsed(line.decode(errors="replace"))) is not None:
+                    yield found
+
+
+def parsed(line: str) -> dict[str, Any] | None:
+    """The JSON object that a line is; None if it is something else."""
+    with suppress(ValueError):
+        found = json.loads(line)
+        return found if isinstance(found, dict) else None
+    return None
+
+
+def api_error(status: int, said: str, seconds: float | None = None) -> AdwError:
+    """What an answer of a model's API means that is no success: its HTTP status (0: there was none, or it is unknown), its words, its retry-after."""
+    if status in NO_KEY or (NO_MONEY.search(said) and not (status in TOO_MUCH and RATE_OF_GEMINI.search(said))):
+        return KeyRefused(f"the model's API refused the key: {said}")
+    if status in TOO_MUCH:
+        wait = f" (it asks to wait {seconds:g} s)" if seconds else ""
+        return RateLimited(f"the model's API has too much to do{wait}: {said}")
+    if status in AWAY:
+        return ModelAway(f"the model's API is away: {said}")
+    return AgentFailed(f"the agent gave up: {said}")

@@ -1,0 +1,60 @@
+"""`adw prompt`: what an agent would be sent, as far as it is known now."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from adw import decisions, phases, prompts, report, results
+from adw.cli.deliver import configured
+from adw.errors import Misuse
+from adw.git import change_of
+from adw.issues import markdown
+from adw.mirror import Hub, find_hub, sync
+from adw.model import AGENT_PHASES, Attempt, Issue, Plan
+from adw.phases import Site
+
+NO_PLAN = Plan(text="(the plan is made first)")
+NO_CHANGE = "(the change is made first)"
+
+
+def prompt(phase: str, name: str, repo: Path, branch: str, given: dict[str, Any]) -> None:
+    """Print what the agent of a phase would be sent for an issue. Nothing is started; the hub is only read."""
+    if phase not in AGENT_PHASES:
+        msg = f"no agent is asked in {phase!r}: name one of {', '.join(AGENT_PHASES)}"
+        raise Misuse(msg)
+    issues = markdown.read_all([name])
+    if len(issues) > 1:
+        msg = f"{name} holds {len(issues)} issues: name the file of one"
+        raise Misuse(msg)
+    hub = find_hub(repo, branch)
+    sync(hub)
+    site = Site(run="", repository=str(hub.root), branch=hub.branch, config=configured(hub, given))
+    sys.stdout.write(asked(site, hub, issues[0], phase))
+
+
+def asked(site: Site, hub: Hub, issue: Issue, phase: str) -> str:
+    """The prompt of a phase, with what is recorded for the issue in it; in its place, where it is not made yet, a word that says so."""
+    if phase == "plan":
+        first = next(iter(results.attempts(hub, issue)), now(hub))
+        return phases.plan_prompt(site, issue, replace(first, feedback=decisions.objections(hub, issue)))
+    if phase == "build":
+        return phases.build_prompt(site, issue, report.newest_plan(hub, issue) or NO_PLAN, newest(hub, issue))
+    if sha := report.newest_results(hub.mirror, issue.key).get("build"):
+        change = change_of(hub.mirror, sha)
+        return phases.review_prompt(site, issue, change) if phase == "review" else phases.document_prompt(site, issue, change)
+    form = phases.answer(site, phase) if phase == "review" else ""
+    return phases.told(site, issue, hub.tip(), phase, diff=prompts.fence("diff", NO_CHANGE), answer=form)
+
+
+def newest(hub: Hub, issue: Issue) -> Attempt:
+    """The try that a run would go on with, if it began now."""
+    fresh = now(hub)
+    attempt = [fresh, *results.attempts(hub, issue)][-1]
+    return attempt if hub.mirror.is_ancestor(attempt.base, fresh.base) else replace(fresh, number=attempt.number + 1, feedback=attempt.feedback)
+
+
+def now(hub: Hub) -> Attempt:
+    """A first try on the tip, which is not begun by that."""
+    tip = hub.tip()
+    return Attempt(number=1, base=tip, base_tree=hub.mirror.tree_of(tip))

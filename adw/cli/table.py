@@ -1,0 +1,88 @@
+"""The table of a run: issues × phases, what each agent does now, and what was spent."""
+
+from rich.table import Table
+from rich.text import Text
+
+from adw.model import PHASES
+from adw.money import Spent, in_short
+from adw.progress import Cell, Progress, Row
+
+STYLES = {"landed": "green", "already landed": "green", "planned": "green", "refused": "red", "blocked": "yellow", "stopped": "yellow", "crashed": "red"}
+SHOWN_ROWS = 30
+SHOWN_AGENTS = 10
+WIDE = 100  # columns from which nothing is left out
+WIDER = 120  # columns from which what was spent has a column of its own
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 4.2s, 1m05s."""
+    return f"{seconds:.1f}s" if seconds < 100 else f"{int(seconds) // 60}m{int(seconds) % 60:02d}s"  # noqa: PLR2004
+
+
+def table(progress: Progress, now: float, width: int = WIDE, shown_rows: int = SHOWN_ROWS) -> Table:
+    """Issues × phases, with what runs first where there are more than a screen holds."""
+    wide, spent = width >= WIDE, width >= WIDER and bool(progress.spent)
+    shown = Table(box=None, pad_edge=False, header_style="bold", expand=True, padding=(0, 1, 0, 0))
+    shown.add_column("issue", no_wrap=True, overflow="ellipsis", ratio=1)
+    for phase in PHASES:
+        shown.add_column(phase if wide else phase[:6], no_wrap=True, width=10 if wide else 7)
+    if spent:
+        shown.add_column("spent", no_wrap=True, width=16)
+    shown.add_column("", no_wrap=True, width=15 if wide else 8)
+    rows = list(progress.rows.items())
+    if len(rows) > shown_rows:
+        rows.sort(key=lambda named: (not any(cell.state == "running" for cell in named[1].cells.values()), bool(named[1].state)))
+    for name, row in rows[:shown_rows]:
+        cells = [_cell(row.cells.get(phase), now, wide=wide) for phase in PHASES]
+        cost = progress.spent.get(name, Spent())
+        last = _ended(row, wide=wide) if row.state or spent else _spent(cost, wide=wide)
+        shown.add_row(Text(row.title), *cells, *([_spent(cost, wide=wide)] if spent else []), last)
+    if len(rows) > shown_rows:
+        shown.add_row(Text(f"… and {len(rows) - shown_rows} more", "dim"))
+    return shown
+
+
+def at_work(progress: Progress) -> Table:
+    """What each agent does now, a line each; none for those that do not say."""
+    shown = Table.grid(padding=(0, 1), expand=True)
+    shown.add_column(max_width=30, no_wrap=True, overflow="ellipsis", style="dim")
+    shown.add_column(width=8, style="dim")
+    shown.add_column(no_wrap=True, overflow="ellipsis", ratio=1, style="dim")
+    rows = [] if progress.ended else list(progress.rows.values())
+    doing = [(row.title, phase, cell.doing) for row in rows for phase, cell in row.cells.items() if cell.state == "running" and cell.doing]
+    for title, phase, what in doing[:SHOWN_AGENTS]:
+        shown.add_row(Text(title), phase, Text(what))
+    return shown
+
+
+def hindrances(progress: Progress) -> list[Text]:
+    """What keeps agents from the model, a line each that never wraps."""
+    style = "red" if progress.breaker else "yellow"
+    return [Text(line, style, no_wrap=True, overflow="ellipsis") for line in progress.hindrances]
+
+
+def _cell(cell: Cell | None, now: float, *, wide: bool) -> Text:
+    if cell is None:
+        return Text("")
+    again = f" ·{cell.attempt}" if cell.attempt > 1 and wide else ""
+    looks = {
+        "running": (f"▶ {duration(max(0.0, now - cell.since))}{again}", "cyan"),
+        "done": (f"✓ {duration(cell.seconds)}{again}", "green"),
+        "cached": (f"✓ cached{again}", "green dim"),
+        "no": (f"✗ {duration(cell.seconds)}{again}", "yellow"),
+        "failed": (f"✗ {duration(cell.seconds)}{again}", "red"),
+    }
+    return Text(*looks.get(cell.state, (cell.state, "dim")))
+
+
+def _ended(row: Row, *, wide: bool) -> Text:
+    style = STYLES.get(row.state, "dim")
+    if not wide:
+        return Text(row.state.removeprefix("already "), style)
+    return Text(f"landed {row.sha[:7]}" if row.state == "landed" else row.state, style)
+
+
+def _spent(spent: Spent, *, wide: bool) -> Text:
+    if not spent.tokens.total:
+        return Text("")
+    return Text(spent.short() if wide else spent.price or in_short(spent.tokens.total), "dim")

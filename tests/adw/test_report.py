@@ -1,0 +1,99 @@
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+
+from adw import report, results
+from adw.mirror import Hub
+from adw.model import Finding, Issue, Item, Outcome, Plan, Verdict
+from adw.phases import Site
+from tests.adw.events import folded, outcome, paid, phase
+from tests.conftest import Repository
+
+LANDED = Outcome(issue="a", title="Add a", state="landed", sha="0123456789abcdef", tries=1)
+HEAD = [
+    "|  | calls | tokens in | out | cache read | cache write | money | saved by the cache |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
+]
+
+
+def table(text: str, head: str) -> list[str]:
+    """The rows of the table in a report that has this head."""
+    lines = text.splitlines()
+    return list(takewhile(lambda line: line.startswith("|"), lines[lines.index(head) + 2 :]))
+
+
+def told(hub: Hub, repository: Repository, site: Site, phase: str, result: Plan | Verdict) -> str:
+    """The report of an issue that has one result."""
+    issue = Issue(id="a", title="Add a", body="please")
+    results.record(hub, site.order(issue, phase), "0123456789abcdef" * 4, result, repository.tip)
+    ended = Outcome(issue="a", title="Add a", state="refused", reason="no")
+    return report.issue_report(hub, issue, ended, folded(), [])
+
+
+def test_the_run_has_a_row_for_each_phase_over_all_issues_and_tries_and_one_in_all() -> None:
+    progress = folded(
+        phase("done"), outcome("landed"), paid(saved=0.5, cache_read=3000, cache_write=200), paid(number=2), paid(issue="b"), paid("plan", usd=0.3)
+    )
+    text = report.run_report(progress, [LANDED], {})
+    assert text.split("## What the models took\n\n")[1].splitlines()[:5] == [
+        *HEAD,
+        "| plan | 1 | 12,000 | 345 | 0 | 0 | $0.30 | $0.00 |",
+        "| build | 3 | 36,000 | 1,035 | 3,000 | 200 | $3.15 | $0.50 |",
+        "| in all | 4 | 48,000 | 1,380 | 3,000 | 200 | $3.45 | $0.50 |",
+    ]
+
+
+def test_an_issue_has_a_row_for_each_try_and_phase_of_its_own(hub: Hub, issue: Issue) -> None:
+    progress = folded(paid("review", issue="i1"), paid(number=2, issue="i1"), paid(issue="i1"), paid("plan", issue="other"), paid("lint", issue="i1"))
+    ended = Outcome(issue="i1", title="Add i1", state="refused", sha="")
+    rows = table(report.issue_report(hub, issue, ended, progress, []), HEAD[0])
+    assert [(row.split(" | ")[0].removeprefix("| "), row.split(" | ")[1]) for row in rows] == [
+        ("build", "1"),
+        ("review", "1"),
+        ("lint", "1"),
+        ("build (try 2)", "1"),
+        ("in all", "4"),
+    ]
+
+
+def test_tokens_without_a_price_are_no_money_and_the_report_says_what_to_do() -> None:
+    text = report.run_report(folded(paid(usd=0.0, unpriced=12_345)), [LANDED], {})
+    assert "| build | 1 | 12,000 | 345 | 0 | 0 | no price | $0.00 |" in text
+    assert "\n12,345 tokens of models without a price: set [prices] in adw.toml\n" in text
+
+
+def test_a_run_whose_agents_tell_nothing_has_no_table_of_it() -> None:
+    assert "models" not in report.run_report(folded(phase("done")), [LANDED], {})
+
+
+def test_what_a_review_found_is_a_table_of_severity_place_and_text(hub: Hub, repository: Repository, site: Site) -> None:
+    findings = (Finding(file="a|b.py", line=3, severity="error", text="x < y\nis *never* [so](u) | z"), Finding(file="", line=0, severity="note", text="fine"))
+    text = told(hub, repository, site, "review", Verdict(passed=False, log="the whole log", findings=findings))
+    assert "## Review: no\n\n```\nthe whole log\n```\n" in text
+    assert table(text, "| severity | place | finding |") == [
+        "| error | `a\\|b.py:3` | x \\< y is \\*never\\* \\[so\\](u) \\| z |",
+        "| note |  | fine |",
+    ]
+
+
+def test_a_verdict_of_an_earlier_adw_or_of_a_test_has_no_table(hub: Hub, repository: Repository, site: Site) -> None:
+    assert "severity" not in told(hub, repository, site, "test", Verdict(passed=True, log="ok"))
+
+
+def test_a_plan_tells_its_files_and_its_items(hub: Hub, repository: Repository, site: Site) -> None:
+    plan = Plan(text="do it", files=("a.py", "b.py"), items=(Item(title="First", files=("a.py",)), Item(title="Second")))
+    text = told(hub, repository, site, "plan", plan)
+    assert "## Plan\n\n```\ndo it\n```\n\nIt expects to touch `a.py`, `b.py`.\n" in text
+    assert table(text, "| item | files |") == ["| First | `a.py` |", "| Second |  |"]
+
+
+def test_a_plan_in_words_alone_has_neither(hub: Hub, repository: Repository, site: Site) -> None:
+    text = told(hub, repository, site, "plan", Plan(text="do it"))
+    assert ("expects" in text, "| item" in text) == (False, False)
+
+
+@pytest.mark.parametrize(("address", "line"), [("", "- 1-build: `x/1-build.log`"), ("http://ui/1", "- [1-build](http://ui/1): `x/1-build.log`")])
+def test_a_log_is_linked_where_it_has_an_address(address: str, line: str, hub: Hub, issue: Issue) -> None:
+    ended = Outcome(issue="i1", title="Add i1", state="refused")
+    assert line in report.issue_report(hub, issue, ended, folded(), [(Path("x/1-build.log"), address)]).splitlines()
