@@ -78,6 +78,10 @@ screenshots: setup  ## write pictures of the Prefect UI into docs/ui (needs Debi
 bench-small: setup  ## measure adw's overheads, and what a cluster of one, two and three workers gives
 	@status=0; for part in small cluster; do $(BIN)/python -m benchmarks.$$part || status=1; done; exit $$status
 
+.PHONY: bench-agents
+bench-agents: setup clis  ## measure what adw costs around a real agent CLI, against a model on loopback
+	@$(BIN)/python -m benchmarks.agents
+
 .PHONY: clean
 clean:  ## remove what setup made
 	rm -rf $(VENV) .uv .clis .mypy_cache .ruff_cache .pytest_cache .coverage*

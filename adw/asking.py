@@ -8,7 +8,6 @@ import random
 import time
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from adw import answers, proc, prompts
-from adw.agents.base import Agent, Call, Job, Reader
+from adw.agents.base import Agent, Call, Job, Reader, own_path
 from adw.config import AgentConfig, Config
 from adw.desk import Access, Desk, at_desk, cooldown, wrong_key
 from adw.errors import AdwError, AgentCrashed, AgentCut, AgentFailed, BudgetSpent, KeyRefused, ModelAway, SessionLost
@@ -161,9 +160,10 @@ class Asking:
         """Run its command once; returns what was read if that ended well."""
         settings, slot = self._settings, self.lease.tree.parent
         prompt, raw, log = slot / "tmp" / "prompt.md", slot / "output", self.journal.log(self.order)
-        remove(prompt)  # an agent that was asked before may have put a link in its place
+        for file in (prompt, raw):
+            remove(file)  # an agent that was asked before may have put a link in its place
         prompt.write_text(text, encoding="utf-8")
-        raw.write_bytes(b"")
+        raw.touch()
         with desk.access(self.agent, settings, self.secrets, self.order, self.issue.priority) as access:
             job = self._job(settings, prompt, session, access, form)
             call, reader = self.agent.call(job), self.agent.reader(job)
@@ -185,6 +185,7 @@ class Asking:
                 self.worked += time.monotonic() - began
                 listener.end()
                 self._keep(id=reader.session or session)
+        self.journal.event("memory", issue=self.order.issue, phase=self.order.phase, **{"try": self.order.attempt}, bytes=ended.memory)
         self._judge(desk, ended, reader)
         return reader
 
@@ -204,14 +205,12 @@ class Asking:
         return why
 
     def _job(self, settings: AgentConfig, prompt: Path, session: str, access: Access, form: type[BaseModel] | None) -> Job:
-        shelf = self._shelf
-        rein(shelf.agent)
-        self._log_in(settings, access)
-        return Job(
+        rein(self._shelf.agent)
+        job = Job(
             phase=self.order.phase,
             prompt=prompt,
             tree=self.lease.tree,
-            folder=shelf.agent,
+            folder=self._shelf.agent,
             tools=self.config.agent.tools(self.order.phase),
             session=session,
             new_session=str(uuid.uuid4()),
@@ -220,17 +219,17 @@ class Asking:
             usd=settings.usd,
             urls=access.urls,
         )
+        self._log_in(settings, access, job)
+        return job
 
-    def _log_in(self, settings: AgentConfig, access: Access) -> None:
+    def _log_in(self, settings: AgentConfig, access: Access, job: Job) -> None:
         """Link the user's own login into the agent's folder, if it has no key."""
         login = self.agent.login
         if login is None or settings.login != "link" or any(key in access.env for key in self.agent.keys):
             return
-        theirs, ours = Path.home() / login.home, self._shelf.agent / login.own
-        if theirs.is_file() and not ours.exists():
-            ours.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError):
-                ours.symlink_to(theirs)
+        theirs = Path.home() / login.home
+        if theirs.is_file():
+            own_path(job, login.own).symlink_to(theirs)
 
     def _home(self, settings: AgentConfig) -> dict[str, str]:
         """The user's own HOME, if the agent is to have it."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, Popen, TimeoutExpired, run
 
@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 MARKER = "ADW_LEASE"
+MEMORY_EACH = 5.0  # seconds between looks at the memory of what is kept: each reads all of /proc
 GRACE = 1.0  # seconds between SIGTERM and SIGKILL
 KEEPER = Path(__file__).with_name("keeper.py")
 
@@ -55,11 +56,35 @@ class Ended:
 
     status: int
     cut: str = ""
+    memory: int = field(default=0, compare=False)  # bytes that its processes held at once at most, as far as was looked; 0 if it was over sooner
 
     @property
     def killed(self) -> bool:
         """Whether somebody else killed it, as the kernel does when memory runs out."""
         return not self.cut and self.status in {128 + signal.SIGKILL, 128 + signal.SIGTERM}
+
+
+class _Memory:
+    """The most that a process and all below it held at once, as far as was looked: each page of each, in bytes."""
+
+    def __init__(self, pid: int) -> None:
+        self.most, self._pid, self._due = 0, pid, 0.0
+
+    def look(self) -> None:
+        """Add up now, if the last time is long enough ago."""
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + MEMORY_EACH
+        with suppress(psutil.Error):
+            below = psutil.Process(self._pid).children(recursive=True)
+            self.most = max(self.most, sum(map(_resident, below)))
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0  # it has just ended
 
 
 class _Life:
@@ -128,13 +153,14 @@ def kept(  # noqa: PLR0913 - what decides how a command runs is this much
         raise
     finally:
         os.close(life.theirs)
-    cut = ""
+    cut, memory = "", _Memory(keeper.pid)
     try:
         while True:
             try:
                 keeper.wait(timeout=max(0.01, min(0.5, until - time.monotonic())))
                 break
             except TimeoutExpired:
+                memory.look()
                 cut = cut or watch() or ("" if time.monotonic() < until else f"it took longer than {minutes:g} minutes")
                 if cut or unwanted.get()():
                     life.end()
@@ -144,7 +170,7 @@ def kept(  # noqa: PLR0913 - what decides how a command runs is this much
     if (keeper.returncode < 0 or sys.platform != "linux") and (marker := env.get(MARKER)):
         sweep(marker)  # the keeper itself was killed, or cannot see sessions of others: what it kept is on its own
     go_on()
-    return Ended(128 - keeper.returncode if keeper.returncode < 0 else keeper.returncode, cut)
+    return Ended(128 - keeper.returncode if keeper.returncode < 0 else keeper.returncode, cut, memory.most)
 
 
 def heard(argv: Sequence[str], seconds: float) -> tuple[int, str]:

@@ -48,6 +48,7 @@ class Progress:
     took: dict[tuple[str, int, str], float] = field(default_factory=dict)  # seconds, by issue, try and phase
     spent: dict[str, Spent] = field(default_factory=dict)  # by issue
     spent_in: dict[tuple[str, int, str], Spent] = field(default_factory=dict)  # by issue, try and phase
+    memory: dict[str, int] = field(default_factory=dict)  # bytes that an agent held at most, by phase
     breaker: str = ""  # open or halted, and why
     throttled: int = 0  # how often the model's API had too much to do
     limit: int = 0  # how many agents may be at the model now, over all runs, if that is fewer than configured
@@ -171,6 +172,9 @@ class Progress:
         issue, where = event["issue"], (event["issue"], event["try"], event["phase"])
         self.spent[issue] = self.spent.get(issue, Spent()) + more
         self.spent_in[where] = self.spent_in.get(where, Spent()) + more
+
+    def _memory(self, event: dict[str, Any]) -> None:
+        self.memory[event["phase"]] = max(self.memory.get(event["phase"], 0), event["bytes"])
 
     def _throttled(self, _event: dict[str, Any]) -> None:
         self.throttled += 1

@@ -34,6 +34,8 @@ def run_report(progress: Progress, outcomes: Sequence[Outcome], pages: Mapping[s
     took = max(progress.last - progress.began, 0.001)
     lines += ["", f"{progress.ran} phases ran and {progress.cached} were found done; {took:.0f} s, and {progress.work:.0f} s of phases one after another.", ""]
     lines += spending(progress.spent_by_phase)
+    if held := [f"{phase} {size / 1e6:,.0f} MB" for phase, size in progress.memory.items() if size]:
+        lines += [f"Memory that one agent held at most, its tools included: {', '.join(held)}.", ""]
     for outcome in outcomes:
         if outcome.reason:
             lines += [f"## {outcome.issue}: {outcome.state}", "", fenced(outcome.reason), ""]

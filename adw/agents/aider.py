@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-from adw.agents.base import ANTHROPIC, OPENAI, Api, Call, Job, Login, Reader
+from adw.agents.base import ANTHROPIC, OPENAI, Api, Call, Job, Login, Reader, own_path
 from adw.agents.events import WIDTH, api_error
 from adw.config import AgentConfig
 from adw.errors import AgentFailed, Misuse
@@ -40,6 +40,7 @@ ERROR = re.compile(r"^litellm\.(?:\w+\.)?(\w+): (.*)")
 STATUSES = {
     "AuthenticationError": 401,
     "PermissionDeniedError": 403,
+    "NotFoundError": 404,
     "RateLimitError": 429,
     "Timeout": 408,
     "APIConnectionError": 503,
@@ -85,10 +86,9 @@ class AiderAgent:
         given = {**SETTINGS, "model": self.model, "message-file": str(job.prompt), "env-file": str(folder / "env")}
         given |= {f"{name}-history-file": str(folder / f"{name}.history") for name in ("input", "chat", "llm")}
         given |= {"edit-format": "ask"} if job.tools == "read" else {}
-        (folder / "aider.conf.yml").write_text(json.dumps(given), encoding="utf-8")  # JSON is YAML
+        own_path(job, "aider.conf.yml").write_text(json.dumps(given), encoding="utf-8")  # JSON is YAML
         argv = ["sh", "-c", CLEANED, "sh", self.program, "--config", str(folder / "aider.conf.yml")]
-        urls = {api.url: job.urls[api.key] for api in self.apis if api.key in job.urls}
-        return Call(argv, {"COLUMNS": "10000", **urls})  # else it breaks its lines
+        return Call(argv, {"COLUMNS": "10000"})  # else it breaks its lines
 
     def reader(self, job: Job) -> Reader:  # noqa: ARG002 - it tells no paths
         """Reads its text."""

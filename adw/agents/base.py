@@ -136,3 +136,17 @@ def installed(kind: type[Agent]) -> None:
     if not shutil.which(kind.program):
         msg = f"the agent's program {kind.program!r} is not installed: {kind.install}, or name another (agent.name in adw.toml, or --agent)"
         raise Misuse(msg)
+
+
+def own_path(job: Job, name: str) -> Path:
+    """A path in the agent's folder that can be written: links and files that an agent may have put in its way in an earlier session are gone."""
+    path = job.folder
+    for part in Path(name).parts[:-1]:
+        path /= part
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        path.mkdir(exist_ok=True)
+    path /= Path(name).name
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    return path

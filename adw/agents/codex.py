@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from adw.agents.base import OPENAI, Api, Call, Job, Login, Reader
+from adw.agents.base import OPENAI, Api, Call, Job, Login, Reader, own_path
 from adw.agents.events import EventReader, Growing, api_error
 from adw.config import AgentConfig, Tools
 from adw.errors import AgentFailed, KeyRefused, ModelAway, SessionLost
@@ -50,11 +50,11 @@ class CodexAgent:
 
     def call(self, job: Job) -> Call:
         """Its configuration and sessions are in the job's folder; the prompt comes on standard input."""
-        (job.folder / "config.toml").write_text(_configuration(job), encoding="utf-8")
+        own_path(job, "config.toml").write_text(_configuration(job), encoding="utf-8")
         argv = [self.program, "exec", "--json", "--skip-git-repo-check", "-s", SANDBOX[job.tools]]
         argv += ["-m", self.model] if self.model else []
         if job.schema:
-            (job.folder / "schema.json").write_text(json.dumps(strict(job.schema)), encoding="utf-8")
+            own_path(job, "schema.json").write_text(json.dumps(strict(job.schema)), encoding="utf-8")
             argv += ["--output-schema", str(job.folder / "schema.json")]
         argv += ["resume", job.session, "-"] if job.session else ["-"]
         return Call(argv, {"CODEX_HOME": str(job.folder)})

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from adw.agents.base import Job, Reader
-from adw.errors import AdwError, AgentFailed, KeyRefused, ModelAway, RateLimited
+from adw.errors import AdwError, AgentFailed, Halted, KeyRefused, ModelAway, RateLimited
 from adw.model import one_line
 
 WIDTH = 80  # characters of what the live table shows
 NO_KEY = {401, 402, 403}
 TOO_MUCH = {429, 529}
+NO_MODEL = 404
 AWAY = {408, *range(500, 600)}
 NO_MONEY = re.compile(r"credit balance|insufficient_quota|quota exceeded|exceeded your current quota|api key not valid", re.IGNORECASE)
 RATE_OF_GEMINI = re.compile(r"gemini|vertex|resource_exhausted", re.IGNORECASE)  # there, a quota is one of requests a minute, too
@@ -85,4 +86,6 @@ def api_error(status: int, said: str, seconds: float | None = None) -> AdwError:
         return RateLimited(f"the model's API has too much to do{wait}: {said}")
     if status in AWAY:
         return ModelAway(f"the model's API is away: {said}")
+    if status == NO_MODEL:
+        return Halted(f"the model's API knows no such model, or no such address: {said}\nSet agent.model in adw.toml, and `adw resume`.")
     return AgentFailed(f"the agent gave up: {said}")

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from adw.agents.base import Api, Call, Job, Login, Reader
+from adw.agents.base import Api, Call, Job, Login, Reader, own_path
 from adw.agents.events import EventReader, Growing, api_error
 from adw.config import AgentConfig, Tools
 from adw.errors import AgentCut, AgentFailed, KeyRefused, ModelAway, SessionLost
 from adw.model import digest
 from adw.money import Tokens
 
-KEY, URL = "GEMINI_API_KEY", "GOOGLE_GEMINI_BASE_URL"
 MODES: dict[Tools, str] = {"read": "default", "edit": "auto_edit", "run": "yolo"}  # what would need a yes is not offered to the model at all
 STATUS = re.compile(r"^\s*status: (\d{3})\b", re.MULTILINE)
 CODE = re.compile(r'"code": ?(\d{3})\b')
@@ -34,7 +33,7 @@ class GeminiAgent:
     tried: ClassVar[str] = "0.61.0"
     install: ClassVar[str] = "npm install -g @google/gemini-cli"
     apis: ClassVar[tuple[Api, ...]] = ()
-    keys: ClassVar[tuple[str, ...]] = (KEY,)
+    keys: ClassVar[tuple[str, ...]] = ("GEMINI_API_KEY",)
     login: ClassVar[Login | None] = Login(home=".gemini/oauth_creds.json", own=".gemini/oauth_creds.json")
     structured: ClassVar[bool] = True
 
@@ -53,8 +52,7 @@ class GeminiAgent:
     def call(self, job: Job) -> Call:
         """Its settings and sessions are in the job's folder; the prompt comes on standard input."""
         own = job.folder / ".gemini"
-        own.mkdir(exist_ok=True)
-        (own / "settings.json").write_text(json.dumps(_settings(job, own)), encoding="utf-8")
+        own_path(job, f"{own.name}/settings.json").write_text(json.dumps(_settings(job, own)), encoding="utf-8")
         argv = [self.program, "-o", "stream-json", "--skip-trust", "--approval-mode", MODES[job.tools]]
         argv += ["-m", self.model] if self.model else []
         if job.session:
@@ -62,7 +60,7 @@ class GeminiAgent:
             argv += ["--session-file", str(kept)] if kept else ["--resume", job.session]
         elif job.new_session:
             argv += ["--session-id", job.new_session]
-        return Call(argv, {"GEMINI_CLI_HOME": str(job.folder)} | ({URL: job.urls[KEY]} if KEY in job.urls else {}))
+        return Call(argv, {"GEMINI_CLI_HOME": str(job.folder)})
 
     def reader(self, job: Job) -> Reader:
         """Reads its events and its session."""

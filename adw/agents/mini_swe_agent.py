@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from adw.agents.base import ANTHROPIC, OPENAI, Api, Call, Job, Login, Reader
+from adw.agents.base import ANTHROPIC, OPENAI, Api, Call, Job, Login, Reader, own_path
 from adw.agents.events import EventReader, api_error
 from adw.config import AgentConfig
 from adw.errors import AgentCut, AgentFailed, Misuse
@@ -64,10 +64,9 @@ class MiniSweAgent:
             "environment": {"timeout": COMMAND_SECONDS, "env": {"PYTHONPATH": ""}},  # ours is not for the commands it runs
             "model": {"model_name": self.model},
         }
-        (job.folder / "adw.yaml").write_text(json.dumps(given), encoding="utf-8")  # JSON is YAML
+        own_path(job, "adw.yaml").write_text(json.dumps(given), encoding="utf-8")  # JSON is YAML
         argv = [self.program, "-c", "mini.yaml", "-c", str(job.folder / "adw.yaml"), "-o", str(job.folder / "trajectory.json")]
-        urls = {api.url: job.urls[api.key] for api in self.apis if api.key in job.urls}
-        return Call(argv, {"PYTHONPATH": str(job.folder), "MSWEA_GLOBAL_CONFIG_DIR": str(job.folder), **QUIET, **urls})
+        return Call(argv, {"PYTHONPATH": str(job.folder), "MSWEA_GLOBAL_CONFIG_DIR": str(job.folder), **QUIET})
 
     def reader(self, job: Job) -> Reader:
         """Reads the events that our class prints."""

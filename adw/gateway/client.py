@@ -21,7 +21,7 @@ from adw.model import Order
 from adw.money import Ledger, Prices, Tokens, spent
 
 PATIENCE = 30.0  # seconds for the gateway to come up
-LAST_CHANCE = 5.0  # seconds for it to end by itself
+LAST_CHANCE = 3.0  # seconds for it to end by itself
 PAUSE = 0.2  # seconds before one that died is replaced
 PASSED_ON = (
     *("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "ADW_HOME", "XDG_STATE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"),

@@ -108,7 +108,7 @@ class Meter:
         with suppress(ValueError, AttributeError):
             event = json.loads(text)
             answer = event.get("message") or event.get("response") or event
-            self.model = answer.get("model") or self.model
+            self.model = str(answer.get("model") or self.model)
             if told := {name: value for name, value in (answer.get("usage") or {}).items() if value is not None}:
                 self._usage = {**self._usage, **told}
             self.error = (event.get("error") or {}).get("type") or self.error
@@ -117,12 +117,17 @@ class Meter:
     @property
     def tokens(self) -> Tokens:
         """What the answer took as far as it told. OpenAI counts what it read from the cache as input, too; Anthropic does not."""
-        usage = self._usage
-        details = usage.get("input_tokens_details") or usage.get("prompt_tokens_details") or {}
-        cached = int(details.get("cached_tokens") or 0)
+        usage, details = self._usage, self._usage.get("input_tokens_details") or self._usage.get("prompt_tokens_details")
+        cached = _number(details, "cached_tokens")
         return Tokens(
-            input=max(0, int(usage.get("input_tokens") or usage.get("prompt_tokens") or 0) - cached),
-            output=int(usage.get("output_tokens") or usage.get("completion_tokens") or 0),
-            cache_read=cached + int(usage.get("cache_read_input_tokens") or 0),
-            cache_write=int(usage.get("cache_creation_input_tokens") or 0),
+            input=max(0, (_number(usage, "input_tokens") or _number(usage, "prompt_tokens")) - cached),
+            output=_number(usage, "output_tokens") or _number(usage, "completion_tokens"),
+            cache_read=cached + _number(usage, "cache_read_input_tokens"),
+            cache_write=_number(usage, "cache_creation_input_tokens"),
         )
+
+
+def _number(found: object, name: str) -> int:
+    """A count by its name; 0 where there is none."""
+    value = found.get(name) if isinstance(found, dict) else 0
+    return value if isinstance(value, int) else 0

@@ -161,10 +161,10 @@ class Proxy:
         await send({"type": "http.response.start", "status": call.status, "headers": headers})
         async for chunk in answer.aiter_bytes():
             call.first_byte = call.first_byte or time.monotonic() - call.sent
+            if call.meter.take(chunk) and call.path in call.lease.protocol.paid:
+                self._tell(call.told("open"))  # before the agent sees it: whatever kills us now, it is counted
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             self._keep(call, chunk)
-            if call.meter.take(chunk) and call.path in call.lease.protocol.paid:
-                self._tell(call.told("open"))
         call.meter.end()
         if call.meter.error in OVERLOADED:
             self._wait(call)  # told in the stream, after its 200

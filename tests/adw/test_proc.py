@@ -250,6 +250,24 @@ def test_a_leash_ends_when_we_do(tmp_path: Path) -> None:
     assert process.poll() == 0
 
 
+def test_a_process_is_told_things_and_tells_things_until_it_ends(tmp_path: Path) -> None:
+    process = proc.converse(["sh", "-c", "echo lost >&2; cat"], env=os.environ, log=tmp_path / "log", cwd=tmp_path)
+    lines = process.lines()
+    for word in ("one", "two"):
+        process.say(word)
+        assert next(lines) == f"{word}\n"
+    process.hang_up()
+    assert (list(lines), process.wait(30), (tmp_path / "log").read_text()) == ([], 0, "lost\n")
+
+
+def test_what_is_said_to_a_process_that_has_ended_is_an_error_and_hanging_up_is_none(tmp_path: Path) -> None:
+    process = proc.converse(["true"], env=os.environ, log=tmp_path / "log", cwd=tmp_path)
+    assert (list(process.lines()), process.wait(30)) == ([], 0)
+    with pytest.raises(BrokenPipeError):
+        process.say("anybody?")
+    process.hang_up()
+
+
 def test_a_command_that_nobody_waits_for_any_more_is_ended(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     given_up = threading.Event()
@@ -266,3 +284,19 @@ def test_a_command_that_nobody_waits_for_any_more_is_ended(tmp_path: Path) -> No
         assert gone(pid)
     finally:
         proc.unwanted.reset(before)
+
+
+def test_the_memory_of_a_command_and_its_tools_is_told(tmp_path: Path) -> None:
+    fifo, tool = tmp_path / "fifo", tmp_path / "tool.py"
+    os.mkfifo(fifo)
+    tool.write_text(f"x = bytearray(120_000_000)\nopen({str(fifo)!r}).read()\n")
+    looks: list[int] = []
+
+    def let_go() -> str:
+        looks.append(1)
+        if len(looks) == 1:  # it was looked just before
+            fifo.write_text("go on")
+        return ""
+
+    ended = kept(["sh", "-c", f"{sys.executable} {tool}; true"], cwd=tmp_path, env={}, log=tmp_path / "log", minutes=1, watch=let_go)
+    assert ended.memory > 120_000_000

@@ -4,14 +4,17 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 import pytest
 
+from adw.agents import find_agent
+from adw.agents.base import Job, Reader
+from adw.config import AgentConfig
 from adw.errors import AdwError
 
 Found = TypeVar("Found")
@@ -56,3 +59,20 @@ def python(code: str, *args: object, prefix: Sequence[str] = ()) -> "Iterator[su
 def family(root: type[AdwError] = AdwError) -> list[type[AdwError]]:
     """An error and all that stem from it."""
     return [root, *(kind for child in root.__subclasses__() for kind in family(child))]
+
+
+def job(folder: Path, **given: Any) -> Job:
+    """A build in a folder, with all that it needs there."""
+    tree, own, prompt = folder / "tree", folder / "own", folder / "prompt.md"
+    for path in (tree, own):
+        path.mkdir(exist_ok=True)
+    prompt.write_text("Please add b.py.")
+    return Job(phase="build", prompt=prompt, tree=tree, folder=own, **given)
+
+
+def read(name: str, lines: Iterable[str], given: Job, model: str = "m") -> Reader:
+    """What an agent's reader makes of lines that its CLI printed."""
+    reader = find_agent(AgentConfig(name=name, model=model), given.tree).reader(given)
+    for line in lines:
+        reader.take(line)
+    return reader
