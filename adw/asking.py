@@ -25,7 +25,7 @@ from adw.listening import Limits, Listener
 from adw.mirror import Source
 from adw.model import Issue, Order, digest
 from adw.sessions import Session, Shelf, rescued
-from adw.slot import Lease, remove
+from adw.slot import Lease, rein, remove
 
 Form = TypeVar("Form", bound=BaseModel)
 SAID = 12_000  # characters of what an agent said that are kept and passed on
@@ -192,7 +192,8 @@ class Asking:
     def _boxed(self, call: Call) -> list[str]:
         """The command line in the sandbox: with the agent's own folder and login, and the tree only to be read where no edit is wanted."""
         login = self.agent.login
-        theirs = [Path.home()] if self._settings.login == "home" else [Path.home() / login.home] if login else []
+        linked = login is not None and (self._shelf.agent / login.own).is_symlink()
+        theirs = [Path.home()] if self._settings.login == "home" else [Path.home() / login.home] if login and linked else []
         edits = self.config.agent.tools(self.order.phase) != "read" or not self.agent.structured
         return self.lease.boxed(call.argv, agent=True, readable=call.readable, writable=[self._shelf.agent, *theirs], edits=edits)
 
@@ -204,6 +205,7 @@ class Asking:
         return why
 
     def _job(self, settings: AgentConfig, prompt: Path, session: str, access: Access, form: type[BaseModel] | None) -> Job:
+        rein(self._shelf.agent)
         job = Job(
             phase=self.order.phase,
             prompt=prompt,

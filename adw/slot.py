@@ -165,6 +165,15 @@ def tame(tree: Path, keep: Sequence[str]) -> None:
             Path(entry.path).unlink()
 
 
+def rein(folder: Path) -> None:
+    """Remove pipes, and links that lead out: adw writes into the folder, and must write nowhere else."""
+    tame(folder, ())
+    for entry in guard.entries(folder):
+        if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(os.path.realpath(folder)):
+            Path(entry.path).parent.chmod(0o700)
+            Path(entry.path).unlink()
+
+
 def remove(path: Path) -> None:
     """Remove whatever is there, also a folder that was made read-only, and one that is too deep for Python."""
     if not path.is_dir() or path.is_symlink():

@@ -20,7 +20,7 @@ from adw.model import Issue
 from adw.phases import Site
 from adw.pool import Holder, Pool
 from adw.proc import kept
-from adw.slot import Lease, Watch
+from adw.slot import Lease, Watch, rein
 from tests.adw.tools import gone, number_in, python, until
 from tests.conftest import Repository
 
@@ -284,6 +284,24 @@ def test_another_repository_is_no_part_of_a_change(hub: Hub, site: Site, issue: 
         for _ in range(2):
             with pytest.raises(GitFailed, match=r"there is another git repository in .*: inner"):
                 lease.snapshot()
+
+
+def test_an_agents_own_folder_has_no_way_out(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    folder = tmp_path / "agent"
+    (folder / "deep").mkdir(parents=True)
+    for name, target in {
+        "config.toml": "../precious/new",
+        "deep/out": str(tmp_path / "precious"),
+        "deep/in": "../real",
+        "loop": "loop/x",
+        "lost": "none",
+    }.items():
+        (folder / name).symlink_to(target)
+    os.mkfifo(folder / "settings.json")
+    (folder / "real").write_text("x")
+    rein(folder)
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) == ["deep", "deep/in", "loop", "lost", "real"]
 
 
 PIPES = ["mkfifo .gitattributes", "mkdir d && mkfifo d/.gitignore", "mkdir -p d/.git/objects d/.git/refs && mkfifo d/.git/HEAD && chmod -R a-w d"]
