@@ -3,14 +3,15 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from adw import clean, guard, sandbox, server
-from adw.agents import find_agent
 from adw.agents.command import missing_program
+from adw.cli import inspect
 from adw.cli.view import print_json
 from adw.config import Config
 from adw.errors import AdwError
@@ -30,9 +31,9 @@ class Finding:
     detail: str
 
 
-def doctor(repo: Path, *, as_json: bool) -> int:
+def doctor(repo: Path, *, ask: bool, as_json: bool) -> int:
     """Print what is well and what is not; exit status 1 if something is not."""
-    findings = list(examine(repo))
+    findings = list(examine(repo, ask=ask))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -43,8 +44,8 @@ def doctor(repo: Path, *, as_json: bool) -> int:
     return 0 if all(finding.good for finding in findings) else 1
 
 
-def examine(repo: Path) -> Iterator[Finding]:
-    """Check one thing after the other; what cannot be checked without another is left out."""
+def examine(repo: Path, *, ask: bool = False) -> Iterator[Finding]:
+    """Check one thing after the other, with `ask` whether agents answer, too; what cannot be checked without another is left out."""
     yield attempt("git", _git)
     yield attempt("adw's folder", lambda: str(writable_home()))
     yield attempt("disk", lambda: _disk(Config().pool.disk_floor))
@@ -63,7 +64,11 @@ def examine(repo: Path) -> Iterator[Finding]:
         return
     config = hub.config()
     yield attempt("test command", lambda: _test(config, hub))
-    yield attempt("agent", lambda: f"{config.agent.name}: {type(find_agent(config.agent, hub.root)).__name__} is ready")
+    for name, phase in inspect.configured(config).items():
+        yield attempt(f"agent {name}", partial(inspect.agent, config, hub, phase))
+        if ask:
+            yield attempt(f"agent {name}", partial(inspect.answers, config, hub, phase))
+    yield attempt("other agents", lambda: inspect.others(config))
     yield _sandbox(config)
     slots = guard.slots(config.pool)
     yield Finding("memory", good=True, detail=f"enough for {slots} of {config.pool.size} slots at {config.pool.memory_gb:g} GB each")

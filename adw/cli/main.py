@@ -193,11 +193,16 @@ def init(repo: Repo = HERE) -> None:
 
 
 @app.command()
-def doctor(repo: Repo = HERE, *, as_json: AsJson = False) -> None:
+def doctor(
+    repo: Repo = HERE,
+    *,
+    ask: Annotated[bool, typer.Option("--ask", help="Also ask each agent a short question: it costs a call.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check what adw needs, and say how to mend what is missing."""
     from adw.cli.doctor import doctor as check  # noqa: PLC0415
 
-    raise typer.Exit(check(repo, as_json=as_json))
+    raise typer.Exit(check(repo, ask=ask, as_json=as_json))
 
 
 @app.command()

@@ -171,3 +171,14 @@ def quiet(look: Any) -> bool:
         return bool(look())
     except psutil.Error:
         return False
+
+
+def test_doctor_says_how_the_agent_gets_its_key_and_whether_it_answers(claude_adw: Adw, model: fake_anthropic.Server) -> None:
+    model.rules.insert(0, {"match": "Are you there|one word: ready", "turns": [{"text": "ready"}]})
+    said = claude_adw.call("doctor", "--ask").stdout
+    assert "(adw was tried with 2.1.331); with ANTHROPIC_API_KEY of the Secret" in said
+    assert "through the gateway" in said
+    assert "agent claude: answers: ready" in said
+    model.keys.clear()
+    model.keys.add("sk-another")
+    assert "does not take the key" in claude_adw.call("doctor", "--ask").stdout
