@@ -114,7 +114,7 @@ def test_doctor_names_what_is_wrong_and_its_mend(adw: Adw) -> None:
     done = adw.call("doctor", "--json")
     found = {finding["what"]: finding for finding in json.loads(done.stdout)}
     assert done.returncode == 1
-    assert {what for what, finding in found.items() if not finding["good"]} == {"test command", "agent"}
+    assert {what for what, finding in found.items() if not finding["good"]} == {"test command", "agent command"}
     assert "install it" in found["test command"]["detail"]
     (adw.repository.path / "adw.toml").write_text('[test]\ncommand = "true"\n[agent]\ncommand = "true"\n')
     well = adw.call("doctor")
