@@ -22,6 +22,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 Issues = Annotated[list[str], typer.Argument(help="Markdown files, folders of them, or `-` for standard input.")]
 AtOnce = Annotated[int | None, typer.Option("--agents", min=1, max=100, help="How many agents and tests work at once.")]
 Kind = Annotated[str | None, typer.Option("--agent", help="The kind of agent, such as claude, command or scripted.")]
+Model = Annotated[str | None, typer.Option("--model", help="The model, as the agent's CLI names it.")]
+InSandbox = Annotated[str | None, typer.Option("--sandbox", help="For agents and tests: auto, required or off.")]
 AgentCommand = Annotated[str | None, typer.Option("--agent-command", help="The agent's command line for sh, with {prompt_file} for the prompt.")]
 TestCommand = Annotated[str | None, typer.Option("--test-command", help="The command that must pass before a change lands.")]
 HERE = Path()
@@ -34,11 +36,11 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     branch: Branch = "",
     agents: AtOnce = None,
     agent: Kind = None,
-    model: Annotated[str | None, typer.Option(help="The model, as the agent's CLI names it.")] = None,
+    model: Model = None,
     agent_command: AgentCommand = None,
     test_command: TestCommand = None,
     tries: Annotated[int | None, typer.Option(min=1, max=20, help="How often an issue is built before it is refused.")] = None,
-    sandbox: Annotated[str | None, typer.Option(help="For agents and tests: auto, required or off.")] = None,
+    sandbox: InSandbox = None,
     scheduler: Annotated[str | None, typer.Option(help="A Dask scheduler, tcp://HOST:PORT, whose workers do the work.")] = None,
     *,
     approve: Annotated[
@@ -64,8 +66,10 @@ def plan(  # noqa: PLR0913 - as for `run`
     branch: Branch = "",
     agents: AtOnce = None,
     agent: Kind = None,
+    model: Model = None,
     agent_command: AgentCommand = None,
     test_command: TestCommand = None,
+    sandbox: InSandbox = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -73,6 +77,7 @@ def plan(  # noqa: PLR0913 - as for `run`
     from adw.cli.plan import plan as make  # noqa: PLC0415
 
     given = {"agents": agents, "agent": agent, "agent_command": agent_command, "test_command": test_command}
+    given |= {"model": model, "sandbox": sandbox}
     raise typer.Exit(make(issues, repo, branch, given, as_json=as_json))
 
 
@@ -83,13 +88,14 @@ def prompt(  # noqa: PLR0913 - as for `run`
     repo: Repo = HERE,
     branch: Branch = "",
     agent: Kind = None,
+    model: Model = None,
     agent_command: AgentCommand = None,
     test_command: TestCommand = None,
 ) -> None:
     """Print what the agent would be sent in a phase; nothing is started."""
     from adw.cli.prompt import prompt as show_prompt  # noqa: PLC0415
 
-    show_prompt(phase, issue, repo, branch, {"agent": agent, "agent_command": agent_command, "test_command": test_command})
+    show_prompt(phase, issue, repo, branch, {"agent": agent, "model": model, "agent_command": agent_command, "test_command": test_command})
 
 
 @app.command()

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.usefixtures("untraced")
 
 EXAMPLE = Path("docs/own-flow/best_of_two.py").absolute()
 AGENTS = {
-    "long": "seq 30 > hello.txt",
-    "short": "echo hello > hello.txt",
+    "long": "sleep 1; seq 30 > hello.txt",
+    "short": "sleep 1; echo hello > hello.txt",
     "broken": "rm code.txt",  # which the test wants
     "idle": "true",
 }
