@@ -89,7 +89,12 @@ class Asking:
             session = self._taken_up(words.whole)
             if session.said is not None:
                 return Said(session.said, session.answer)
-            reader = self._patiently(desk, words, form)
+            try:
+                reader = self._patiently(desk, words, form)
+            except AgentFailed as no:
+                if not isinstance(no, AgentCut):
+                    self._shelf.forget()  # it ended by itself: its files are not kept, so its memory must not be either
+                raise
             said = Said(reader.said[-SAID:], reader.answer)
             self._keep(said=said.text, answer=said.answer)
             return said

@@ -122,6 +122,16 @@ def test_work_on_another_base_is_not_gone_on_with(site: Site, hub: Hub, issue: I
             build(site, issue, replace(attempt, base=other), api.url)
 
 
+def test_an_agent_that_gave_up_begins_anew_as_its_files_are_gone(site: Site, issue: Issue, attempt: Attempt, tmp_path: Path) -> None:
+    refuses: Rules = [{"match": "", "turns": [write("first.txt"), {"text": "no", "stop_reason": "refusal"}]}]
+    with model(refuses, log := tmp_path / "log") as api:
+        for number in (1, 2):
+            with pytest.raises(AgentFailed, match="refusal"):
+                build(site, issue, replace(attempt, number=number, feedback="again" * number), api.url)
+    first_of_each = [body for body in requests(log) if len(body["messages"]) <= 2]
+    assert len(first_of_each) >= 2
+
+
 def test_an_agent_that_the_api_turns_away_waits_and_goes_on(site: Site, hub: Hub, issue: Issue, attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adw.agents.claude.QUIET", {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "CLAUDE_CODE_MAX_RETRIES": "0"})
     change = played(site, issue, attempt, [{"match": "", "fail": {"status": 429, "times": 1}, "turns": [write("first.txt"), DONE]}])
