@@ -121,12 +121,12 @@ class Adw:
         started = until(lambda: [e for e in self.events() if e["event"] == "process started"])
         return psutil.Process(started[-1]["pid"])
 
-    def leased(self) -> list[psutil.Process]:
-        """Processes that carry the marker of one of this repository's leases."""
+    def leased(self, name: str = "") -> list[psutil.Process]:
+        """Processes that work in one of this repository's slots; only those of a program, if it is named."""
         found = []
         for process in psutil.process_iter():
             try:
-                if str(self.place) in process.environ().get("HOME", "") and process.status() != psutil.STATUS_ZOMBIE:
+                if str(self.place) in process.environ().get("HOME", "") and process.status() != psutil.STATUS_ZOMBIE and name in {"", process.name()}:
                     found.append(process)
             except (psutil.Error, OSError):
                 continue

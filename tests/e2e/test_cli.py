@@ -6,9 +6,13 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from adw import config
 from tests.conftest import Repository
 from tests.e2e.conftest import LIMIT, Adw
+
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def on_a_terminal(adw: Adw, folder: Path, *args: str) -> tuple[int, str]:

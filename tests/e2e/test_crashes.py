@@ -80,7 +80,7 @@ def test_an_agent_that_is_killed_is_asked_again_and_costs_no_try(adw: Adw) -> No
     """
     process = adw.start(*adw.run_args(agent), "--tries", "1")
     until(once.exists)
-    until(lambda: [p for p in adw.leased() if p.name() == "sh"])[-1].kill()
+    until(lambda: adw.leased("sh"))[-1].kill()
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out
     adw.assert_whole("a")
@@ -160,7 +160,7 @@ def test_ctrl_c_ends_the_agents_and_says_how_to_resume(adw: Adw) -> None:
 def test_a_second_ctrl_c_ends_at_once_even_an_agent_that_will_not(adw: Adw) -> None:
     adw.issue("a")
     process = adw.start(*adw.run_args("trap '' TERM INT; while :; do sleep 0.1; done"))
-    until(lambda: [p for p in adw.leased() if p.name() == "sleep"])
+    until(lambda: adw.leased("sleep"))
     os.kill(process.pid, signal.SIGINT)
     os.kill(process.pid, signal.SIGINT)
     process.communicate(timeout=LIMIT)
@@ -171,7 +171,7 @@ def test_a_second_ctrl_c_ends_at_once_even_an_agent_that_will_not(adw: Adw) -> N
 def test_cancel_ends_a_run_from_elsewhere(adw: Adw) -> None:
     adw.issue("a")
     process = adw.start(*adw.run_args("sleep 600"))
-    until(lambda: [p for p in adw.leased() if p.name() == "sleep"])
+    until(lambda: adw.leased("sleep"))
     assert adw.call("cancel").returncode == 0
     out, _ = process.communicate(timeout=LIMIT)
     assert process.returncode == 130, out

@@ -4,8 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.conftest import Adw, ask, read, until
 from tests.e2e.terminal import on_a_terminal
+
+pytestmark = pytest.mark.usefixtures("untraced")
 
 CHOICES = "approve, edit, reject or leave it"
 PLANS = """

@@ -98,7 +98,7 @@ def test_reconcile_ends_a_run_that_was_killed_and_frees_what_it_held(adw: Adw) -
     configure(adw, TELLS)
     adw.issue("a")
     process = adw.start("run", str(adw.issues), "--agent-command", "sleep 600")
-    until(lambda: [p for p in adw.leased() if p.name() == "sleep"])
+    until(lambda: adw.leased("sleep"))
     flow = adw.flow()
     process.kill()
     with contextlib.suppress(psutil.NoSuchProcess):

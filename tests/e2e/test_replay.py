@@ -14,6 +14,7 @@ from tests.e2e.conftest import Adw
 REPLAY = Path(__file__).parents[3] / "shared" / "replay"
 
 pytestmark = [
+    pytest.mark.usefixtures("untraced"),
     pytest.mark.skipif(not REPLAY.is_dir(), reason=f"there are no replay data sets in {REPLAY.parent.name}/{REPLAY.name} beside the checkout"),
     pytest.mark.timeout(600),  # the longest runs of all, with other tests beside them
 ]

@@ -8,6 +8,8 @@ from adw import sandbox
 from adw.config import SandboxConfig
 from tests.e2e.conftest import WRITES, Adw
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 REASON = sandbox.why_not(SandboxConfig())
 
 

@@ -130,7 +130,7 @@ def test_cancelling_in_the_ui_kills_agents_and_frees_what_the_run_held(deployed:
     process = None if started == "detached" else deployed.start("run", str(deployed.issues))
     if started == "detached":
         hand_over(deployed)
-    until(lambda: [p for p in deployed.leased() if p.name() == "sleep"])
+    until(lambda: deployed.leased("sleep"))
     run = next(e["flow_run"] for e in deployed.events() if e["event"] == "flow started")
     set_state(deployed.home, run, "CANCELLING")
     assert ended(deployed, run)["type"] == "CANCELLED"

@@ -18,7 +18,7 @@ def test_when_serving_ends_its_runs_end_with_it_and_can_be_resumed(deployed: Adw
     configure(deployed, STUBBORN)
     deployed.issue("a")
     hand_over(deployed)
-    until(lambda: [p for p in deployed.leased() if p.name() == "sleep"])
+    until(lambda: deployed.leased("sleep"))
     worker = serving.worker()
     children = [worker, *worker.children()]
     serving.process.send_signal(number)
