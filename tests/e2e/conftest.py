@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from adw.home import Place
 from tests.conftest import Repository, make_repository
 
 LIMIT = 120  # seconds for anything
@@ -105,8 +106,8 @@ class Adw:
 
     @property
     def place(self) -> Path:
-        found = [path for path in self.home.glob("repositories/*") if path.name.startswith(self.repository.path.name)]
-        return found[0] if found else self.home / "none"
+        # By the whole path: two tests may call a repository the same.
+        return self.home / "repositories" / Place.of(self.repository.path / ".git").root.name
 
     def events(self, run: Path | None = None) -> list[dict[str, Any]]:
         """What a run said so far, by default the newest."""
