@@ -286,16 +286,16 @@ def test_a_command_that_nobody_waits_for_any_more_is_ended(tmp_path: Path) -> No
         proc.unwanted.reset(before)
 
 
-def test_the_memory_of_a_command_and_its_tools_is_told(tmp_path: Path) -> None:
-    fifo, tool = tmp_path / "fifo", tmp_path / "tool.py"
-    os.mkfifo(fifo)
-    tool.write_text(f"x = bytearray(120_000_000)\nopen({str(fifo)!r}).read()\n")
-    looks: list[int] = []
+def test_the_memory_of_a_command_and_its_tools_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adw.pulse.EACH", 0.0)
+    held, seen, tool = tmp_path / "held", tmp_path / "seen", tmp_path / "tool.py"
+    tool.write_text(f"import os, time\nx = bytearray(120_000_000)\nopen({str(held)!r}, 'w')\nwhile not os.path.exists({str(seen)!r}): time.sleep(0.01)\n")
+    looks: list[bool] = []
 
     def let_go() -> str:
-        looks.append(1)
-        if len(looks) == 1:  # it was looked just before
-            fifo.write_text("go on")
+        if any(looks):  # it was looked just before
+            seen.touch()
+        looks.append(held.exists())
         return ""
 
     ended = kept(["sh", "-c", f"{sys.executable} {tool}; true"], cwd=tmp_path, env={}, log=tmp_path / "log", minutes=1, watch=let_go)
