@@ -62,6 +62,7 @@ class Asking:
     issue: Issue
     order: Order
     secrets: Mapping[str, str]
+    trials: int = TRIALS
     worked: float = field(default=0.0, init=False)  # seconds
 
     def ask(self, prompt: str, form: type[BaseModel] | None = None) -> Said:
@@ -137,7 +138,7 @@ class Asking:
             except ModelAway as no:
                 pause.push(min(LONGEST_PAUSE, 2.0**trial) + random.uniform(0, 2))  # noqa: S311 - so that not all come back at once
                 desk.throttled(self.order, str(no))
-                if trial == TRIALS or not self._session():
+                if trial == self.trials or not self._session():
                     raise
         raise AssertionError  # unreachable: the loop does not end by itself
 
