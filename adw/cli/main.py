@@ -135,7 +135,14 @@ def show(
     """Show an issue: its plan, its change, the verdicts, what it spent, and its logs."""
     from adw.cli.logs import show_log  # noqa: PLC0415
     from adw.cli.look import show as show_issue  # noqa: PLC0415
+    from adw.errors import Misuse  # noqa: PLC0415
 
+    if raw and not log:
+        msg = f"--raw says how a log is printed, and none is asked for: `adw show {issue} --log PHASE --raw`, or leave out --raw"
+        raise Misuse(msg)
+    if log and as_json:
+        msg = f"--json does not go with --log, which prints text: `adw show {issue} --json`, or `adw show {issue} --log {log} --raw` for a log as it is kept"
+        raise Misuse(msg)
     if log:
         show_log(issue, repo, log, raw=raw)
     else:

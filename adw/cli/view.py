@@ -143,7 +143,7 @@ def status_line(progress: Progress, now: float) -> str:
     done = sum(bool(row.state) for row in progress.rows.values())
     parts = [duration(now - progress.started), f"{done} of {len(progress.rows)} issues ended", f"{progress.busy} phases at work"]
     parts += [f"{progress.money.short()} tokens"] if progress.spent else []
-    return " · ".join([*parts, *([f"{', '.join(sorted(progress.asked))} waits for approval in the UI"] if progress.asked else [])])
+    return " · ".join([*parts, *([f"{', '.join(sorted(progress.asked))} waits for approval"] if progress.asked else [])])
 
 
 def _hindrance(event: dict[str, Any]) -> str:
