@@ -22,7 +22,7 @@ def shown(line: str) -> str:
     try:
         event = json.loads(line)
         return KINDS[event["type"]](event) if event["type"] in KINDS else ""
-    except (ValueError, TypeError, KeyError, AttributeError):  # cut, no event at all, or another version's idea of it
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # cut, no event at all, or another version's idea of it
         return line
 
 

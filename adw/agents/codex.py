@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from adw.agents.base import OPENAI, Api, Call, Job, Login, Reader, own_path
-from adw.agents.events import EventReader, Growing, api_error
+from adw.agents.events import EventReader, Growing, api_error, parsed
 from adw.config import AgentConfig, Tools
 from adw.errors import AgentFailed, KeyRefused, ModelAway, SessionLost
 from adw.model import digest
@@ -134,9 +134,7 @@ class CodexReader(EventReader):
         elif kind == "file_change":
             self.does("Edit", ", ".join(change["path"] for change in item["changes"]))
         if self.job.schema and kind == "agent_message":
-            with suppress(ValueError):
-                answer = json.loads(self.last)
-                self.answer = answer if isinstance(answer, dict) else None
+            self.answer = parsed(self.last)
 
     def end(self, status: int) -> None:
         """Done with status 0 and a turn that is completed; what went wrong is known by its words alone."""
@@ -163,7 +161,7 @@ class Rollout:
 
     def __init__(self, folder: Path, model: str) -> None:
         self.model, self.tokens = model, Tokens()
-        self._folder, self._file = folder, Growing()
+        self._folder, self._file = folder, Growing(folder)
         self._path: Path | None = None
 
     def follow(self, session: str) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from adw.agents.base import Job, Reader
+from adw.agents.base import Job, Reader, own_file
 from adw.errors import AdwError, AgentFailed, Halted, KeyRefused, ModelAway, RateLimited
 from adw.model import one_line
 
@@ -52,14 +52,16 @@ class EventReader(Reader):
 
 
 class Growing:
-    """The lines of JSON in a file that another process writes to."""
+    """The lines of JSON in a file of an agent's folder, to which its CLI writes."""
 
-    def __init__(self) -> None:
-        self._at = 0
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._at = folder, 0
 
     def more(self, path: Path | None) -> Iterator[dict[str, Any]]:
         """The objects that are whole, and new since the last call; none if there is no such file."""
-        with suppress(OSError), (path or Path()).open("rb") as file:
+        if path is None:
+            return
+        with suppress(OSError), own_file(self._folder, path) as file:
             file.seek(self._at)
             for line in file:
                 if not line.endswith(b"\n"):
@@ -71,7 +73,7 @@ class Growing:
 
 def parsed(line: str) -> dict[str, Any] | None:
     """The JSON object that a line is; None if it is something else."""
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):  # too deep to be an event
         found = json.loads(line)
         return found if isinstance(found, dict) else None
     return None

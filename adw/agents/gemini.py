@@ -79,7 +79,7 @@ def _settings(job: Job, own: Path) -> dict[str, Any]:
 def chat(folder: Path, session: str) -> Path | None:
     """The file that a session is kept in, in whatever tree it began; None if there is none."""
     found = folder.glob(f".gemini/tmp/*/chats/session-*-{session[:8]}.jsonl")
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    return max(found, key=lambda path: path.lstat().st_mtime, default=None)
 
 
 class GeminiReader(EventReader):
@@ -87,7 +87,7 @@ class GeminiReader(EventReader):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self._chat, self._began = Growing(), ""
+        self._chat, self._began = Growing(job.folder), ""
         self._answers: dict[str, tuple[str, Tokens]] = {}
         self._result: dict[str, Any] = {}
 

@@ -57,7 +57,7 @@ class MiniSweAgent:
 
     def call(self, job: Job) -> Call:
         """Its configuration, with the prompt as its task, is in the job's folder."""
-        shutil.copyfile(TRACE, job.folder / "adw_mini_trace.py")
+        shutil.copyfile(TRACE, own_path(job, "adw_mini_trace.py"))
         given = {
             "run": {"task": job.prompt.read_text(encoding="utf-8")},
             "agent": {"agent_class": "adw_mini_trace.TracedAgent", "step_limit": job.turns, "cost_limit": job.usd},
