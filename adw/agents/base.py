@@ -23,7 +23,7 @@ from adw.money import Tokens
 class Api:
     """A model's API as a CLI is told of it: by which variables of the environment."""
 
-    protocol: str  # anthropic or openai: what adw's gateway speaks
+    protocol: str  # anthropic or openai, which adw's gateway speaks; empty: another, and agents go there directly
     key: str  # the variable of the key
     url: str  # the variable of the address
     vendor: str  # the address of the vendor

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from adw.agents.base import ANTHROPIC, Api, Call, Job, Login, Reader
-from adw.agents.claude_events import about, shown
-from adw.agents.events import parsed
+from adw.agents.claude_events import shown
+from adw.agents.events import about, parsed
 from adw.config import AgentConfig, Tools
 from adw.errors import AgentCut, AgentFailed, Halted, KeyRefused, ModelAway, RateLimited, SessionLost
 from adw.model import digest, one_line

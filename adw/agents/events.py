@@ -12,12 +12,19 @@ from adw.errors import AdwError, AgentFailed, Halted, KeyRefused, ModelAway, Rat
 from adw.model import one_line
 
 WIDTH = 80  # characters of what the live table shows
+# Of a tool's arguments, what tells most.
+ABOUT = ("file_path", "filePath", "notebook_path", "command", "dir_path", "pattern", "query", "url", "description")
 NO_KEY = {401, 402, 403}
 TOO_MUCH = {429, 529}
 NO_MODEL = 404
 AWAY = {408, *range(500, 600)}
 NO_MONEY = re.compile(r"credit balance|insufficient_quota|quota exceeded|exceeded your current quota|api key not valid", re.IGNORECASE)
 RATE_OF_GEMINI = re.compile(r"gemini|vertex|resource_exhausted", re.IGNORECASE)  # there, a quota is one of requests a minute, too
+
+
+def about(given: dict[str, Any]) -> str:
+    """What a tool is used on: a file, a command, a pattern; empty if that does not show."""
+    return next((given[key] for key in ABOUT if isinstance(given.get(key), str)), "")
 
 
 class EventReader(Reader):
@@ -39,6 +46,19 @@ class EventReader(Reader):
 
     def event(self, event: dict[str, Any]) -> None:
         """Take in one event."""
+        raise NotImplementedError
+
+    @classmethod
+    def show(cls, line: str) -> str:
+        """An event for people; as it is, if it is cut, or another version's idea of one."""
+        event = parsed(line)
+        with suppress(AttributeError, TypeError, ValueError, KeyError):
+            return line if event is None else cls.shown(event)
+        return line
+
+    @staticmethod
+    def shown(event: dict[str, Any]) -> str:
+        """An event for people; empty if it tells them nothing."""
         raise NotImplementedError
 
     @property

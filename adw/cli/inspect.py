@@ -61,7 +61,7 @@ def version(kind: type[Agent]) -> str:
 def way(config: AgentConfig, kind: type[Agent]) -> str:
     """How a kind of agent gets to its model; Halted if it has neither key nor login."""
     if key := next((key for key in kind.keys if key in config.secrets), ""):
-        through = config.gateway and any(known.key == key for known in kind.apis)
+        through = config.gateway and any(known.key == key and known.protocol for known in kind.apis)
         return f"with {key} of the Secret {config.secrets[key]}, {'through the gateway' if through else 'which it sees'}"
     if config.login == "home":
         return "with your home, and the login in it"

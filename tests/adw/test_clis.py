@@ -130,7 +130,7 @@ class Desk:
                 "LANG": "C.UTF-8",
                 proc.MARKER: str(self.root),
             }
-            env |= {cli.key: key} if key else {}
+            env |= {cli.url: address, **({cli.key: key} if key else {})}
             log = self.root / f"{uuid.uuid4()}.log"
             ended = proc.kept(call.argv, cwd=job.tree, env={**env, **call.env}, log=log, minutes=3, stdin=job.prompt, watch=watch)
             self.requests = api.requests

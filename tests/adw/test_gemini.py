@@ -94,7 +94,7 @@ def test_a_session_that_an_agent_put_a_link_in_the_place_of_is_not_read(tmp_path
         (api(500, "boom"), 244, ModelAway, "boom"),
         (api(503, "overloaded"), 247, ModelAway, "overloaded"),
         ([failed("[API Error: exception TypeError: fetch failed sending request]")], 1, ModelAway, "fetch failed"),
-        (api(404, "no such model"), 148, Halted, "no such model"),
+        ([BEGAN, "… ModelNotFoundError: no such model", "  code: 404", "}", failed("[API Error: no such model]")], 1, Halted, "no such model"),
         (api(400, "bad"), 144, AgentFailed, "bad"),
         ([failed("Reached max session turns for this session.", "FatalTurnLimitedError")], 53, AgentCut, "turns"),
         ([f'Error resuming session: Invalid session identifier "{SESSION}".'], 42, SessionLost, SESSION),
