@@ -18,7 +18,8 @@ NO_KEY = {401, 402, 403}
 TOO_MUCH = {429, 529}
 NO_MODEL = 404
 AWAY = {408, *range(500, 600)}
-NO_MONEY = re.compile(r"credit balance|insufficient_quota|quota exceeded|exceeded your current quota|api key not valid", re.IGNORECASE)
+REFUSED = re.compile(r"credit balance|insufficient_quota|quota exceeded|exceeded your current quota|api key not valid|permission_error", re.IGNORECASE)
+OVERLOADED = re.compile(r"overloaded", re.IGNORECASE)  # of which some CLIs only say that the API failed
 RATE_OF_GEMINI = re.compile(r"gemini|vertex|resource_exhausted", re.IGNORECASE)  # there, a quota is one of requests a minute, too
 
 
@@ -101,9 +102,9 @@ def parsed(line: str) -> dict[str, Any] | None:
 
 def api_error(status: int, said: str, seconds: float | None = None) -> AdwError:
     """What an answer of a model's API means that is no success: its HTTP status (0: there was none, or it is unknown), its words, its retry-after."""
-    if status in NO_KEY or (NO_MONEY.search(said) and not (status in TOO_MUCH and RATE_OF_GEMINI.search(said))):
+    if status in NO_KEY or (REFUSED.search(said) and not (status in TOO_MUCH and RATE_OF_GEMINI.search(said))):
         return KeyRefused(f"the model's API refused the key: {said}")
-    if status in TOO_MUCH:
+    if status in TOO_MUCH or (status in AWAY and OVERLOADED.search(said)):
         wait = f" (it asks to wait {seconds:g} s)" if seconds else ""
         return RateLimited(f"the model's API has too much to do{wait}: {said}")
     if status in AWAY:

@@ -18,7 +18,7 @@ from adw.errors import AgentCut, AgentFailed, ModelAway, SessionLost
 from adw.model import digest
 from adw.money import Tokens
 
-PROVIDERS = {ANTHROPIC.key: "anthropic", OPENAI.key: "openai"}
+PROVIDERS = {ANTHROPIC.key: ("anthropic", "/v1"), OPENAI.key: ("openai", "")}  # by key: its name, and what it wants at the end of the address
 DENIED: dict[Tools, tuple[str, ...]] = {"read": ("edit", "bash", "task"), "edit": ("bash", "task"), "run": ("task",)}  # the tokens of a task are not told
 QUIET = {"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_LSP_DOWNLOAD": "1", "OPENCODE_DISABLE_PROJECT_CONFIG": "1"}
 NETWORK = ("Unable to connect", "ECONNREFUSED", "fetch failed", "Cannot connect", "socket")
@@ -31,10 +31,7 @@ class OpencodeAgent:
     program: ClassVar[str] = "opencode"
     tried: ClassVar[str] = "1.18.33"
     install: ClassVar[str] = "npm install -g opencode-ai"
-    apis: ClassVar[tuple[Api, ...]] = (
-        Api(protocol="anthropic", key=ANTHROPIC.key, url=ANTHROPIC.url, vendor=ANTHROPIC.vendor, path="/v1"),
-        OPENAI,
-    )
+    apis: ClassVar[tuple[Api, ...]] = (ANTHROPIC, OPENAI)
     keys: ClassVar[tuple[str, ...]] = (ANTHROPIC.key, OPENAI.key)
     login: ClassVar[Login | None] = Login(home=".local/share/opencode/auth.json", own="data/opencode/auth.json")
     structured: ClassVar[bool] = True
@@ -69,7 +66,8 @@ class OpencodeAgent:
 def _configuration(job: Job) -> dict[str, Any]:
     found: dict[str, Any] = {"autoupdate": False, "share": "disabled", "snapshot": False}
     found["permission"] = dict.fromkeys(DENIED[job.tools], "deny")
-    found["provider"] = {PROVIDERS[key]: {"options": {"baseURL": url}} for key, url in job.urls.items() if key in PROVIDERS}
+    known = ((*PROVIDERS[key], url.rstrip("/")) for key, url in job.urls.items() if key in PROVIDERS)
+    found["provider"] = {name: {"options": {"baseURL": url + end}} for name, end, url in known}
     found["agent"] = {"build": {"steps": job.turns}} if job.turns else {}
     return found
 
@@ -157,7 +155,8 @@ class OpencodeReader(EventReader):
             msg = f"the model's API is away: {said}"
             raise ModelAway(msg)
         wait = str((data.get("responseHeaders") or {}).get("retry-after") or "")
-        raise api_error(int(data.get("statusCode") or 0), said, float(wait) if wait.isdecimal() else None)
+        no_key = 401 if self._error.get("name") == "ProviderAuthError" else 0  # it does not even ask
+        raise api_error(int(data.get("statusCode") or no_key), said, float(wait) if wait.isdecimal() else None)
 
 
 def _words(error: dict[str, Any]) -> str:

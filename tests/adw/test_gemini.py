@@ -92,7 +92,7 @@ def test_a_session_that_an_agent_put_a_link_in_the_place_of_is_not_read(tmp_path
         (["When using Gemini API, you must specify the GEMINI_API_KEY environment variable."], 41, KeyRefused, "GEMINI_API_KEY"),
         ([*api(429, "You exceeded your current quota"), "  retryDelayMs: 7500,"], 173, RateLimited, "wait 7.5 s"),
         (api(500, "boom"), 244, ModelAway, "boom"),
-        (api(503, "overloaded"), 247, ModelAway, "overloaded"),
+        (api(503, "The model is overloaded."), 247, RateLimited, "overloaded"),
         ([failed("[API Error: exception TypeError: fetch failed sending request]")], 1, ModelAway, "fetch failed"),
         ([BEGAN, "… ModelNotFoundError: no such model", "  code: 404", "}", failed("[API Error: no such model]")], 1, Halted, "no such model"),
         (api(400, "bad"), 144, AgentFailed, "bad"),
