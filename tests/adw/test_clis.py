@@ -10,11 +10,14 @@ from typing import Any
 import psutil
 import pytest
 
-from adw import proc
+from adw import phases, proc
 from adw.agents import find_agent
 from adw.agents.base import Job, Reader
-from adw.config import AgentConfig
-from adw.errors import AgentCut, AgentFailed, Halted, KeyRefused, ModelAway, RateLimited, SessionLost
+from adw.config import AgentConfig, Config
+from adw.errors import AgentCut, AgentFailed, AgentSilent, Halted, KeyRefused, ModelAway, RateLimited, SessionLost
+from adw.mirror import Hub
+from adw.model import Attempt, Issue, Plan
+from adw.phases import Site
 from tests.clis import AIDER, ALL, CLIS, CODEX, GEMINI, MINI, OPENCODE, WITH_TOOLS, Cli, need, those
 from tests.fake_models import CACHED, IN, OUT, serving
 
@@ -201,3 +204,25 @@ def test_a_schema_gives_an_answer(cli: Cli, desk: Desk) -> None:
     assert reader.answer == {"n": 3, "s": "x"}
     asked = desk.requests[0][2]["text"]["format"]["schema"]
     assert (asked["required"], asked["additionalProperties"], asked["properties"]["n"]) == (["n", "s"], False, {"type": "integer"})
+
+
+@those(CODEX, OPENCODE, GEMINI)
+def test_a_cli_that_waits_for_its_api_for_ever_is_stopped_and_goes_on_with_its_session_and_files_in_the_sandbox(
+    cli: Cli, hub: Hub, issue: Issue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need(cli)
+    monkeypatch.setenv("PATH", f"{CLIS}/{cli.folder}{os.pathsep}{os.environ['PATH']}")
+    (hub.place.runs / "r1").mkdir(parents=True)
+    attempt = Attempt(number=1, base=hub.tip(), base_tree=hub.mirror.tree_of(hub.tip()))
+    first, *_ = cli.runs("echo 1 > first.txt")
+    second, done = cli.runs("echo 2 > second.txt")
+    with serving({"You were interrupted": [second, second, second, done], "Resolve the issue": [first, {"hang": True}]}) as api:
+        agent = {"name": cli.name, "model": cli.model, "base_url": {cli.key: api.url + cli.path}, "silent_minutes": 0.2}
+        config = Config.model_validate({"agent": agent, "sandbox": {"mode": "required"}, "pool": {"size": 2, "memory_gb": 0, "disk_floor": 0}})
+        site = Site(run="r1", repository=str(hub.path), branch=hub.branch, config=config)
+        with pytest.raises(AgentSilent):
+            phases.build(site, issue, Plan(text="write files"), attempt, {cli.key: "sk-x"})
+        before = len(api.requests)
+        change, _ = phases.build(site, issue, Plan(text="write files"), attempt, {cli.key: "sk-x"})
+        assert "echo 1 > first.txt" in str(api.requests[before][2]), "it remembers"
+    assert set(hub.mirror.touched(change.base_tree, change.tree)) == {"first.txt", "second.txt"}
