@@ -9,7 +9,7 @@ Together they are nearly 3 GB, too much for CI.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +77,13 @@ MINI = Cli(
 )
 AIDER = Cli("aider", "anthropic/claude-sonnet-4-5", "ANTHROPIC_API_KEY", "aider/bin", "ANTHROPIC_BASE_URL")
 ALL = (CODEX, OPENCODE, GEMINI, MINI, AIDER)
+OVER_OPENAI = tuple(replace(cli, model="openai/gpt-4.1", key=CODEX.key, url=CODEX.url, path=CODEX.path) for cli in (OPENCODE, MINI, AIDER))
 WITH_TOOLS = (CODEX, OPENCODE, GEMINI, MINI)
 
 
 def those(*found: Cli) -> pytest.MarkDecorator:
     """A test for each of these CLIs."""
-    return pytest.mark.parametrize("cli", found, ids=lambda cli: cli.name)
+    return pytest.mark.parametrize("cli", found, ids=lambda cli: cli.name + "-openai" * (cli in OVER_OPENAI))
 
 
 def need(cli: Cli) -> None:

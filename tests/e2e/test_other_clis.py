@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.clis import AIDER, ALL, CLIS, GEMINI, Cli, need, those
+from tests.clis import AIDER, ALL, CLIS, GEMINI, OVER_OPENAI, Cli, need, those
 from tests.e2e.conftest import Adw
 from tests.fake_models import Turns, serving
 
@@ -30,7 +30,7 @@ def patch(name: str) -> str:
 
 def last(cli: Cli, text: str) -> list[dict[str, Any]]:
     """A model's only word."""
-    return [{"text": text} if cli is AIDER else {**cli.runs("true")[-1], "text": text}]
+    return [{"text": text} if cli.name == AIDER.name else {**cli.runs("true")[-1], "text": text}]
 
 
 def script(cli: Cli, command: str) -> Turns:
@@ -38,18 +38,18 @@ def script(cli: Cli, command: str) -> Turns:
     turns = {"plan": last(cli, json.dumps(PLAN)), "review": last(cli, json.dumps(REVIEW)), "document": last(cli, "Nothing to do.")}
     found: dict[str, list[dict[str, Any]]] = {}
     for name in NAMES:
-        build = [{"text": patch(name)}] if cli is AIDER else cli.runs(command)
+        build = [{"text": patch(name)}] if cli.name == AIDER.name else cli.runs(command)
         found |= {f'(^|\\s){BEGINS[phase]}[\\s\\S]*title="Add {name}"': said for phase, said in {**turns, "build": build}.items()}
     return found
 
 
-@those(*ALL)
+@those(*ALL, *OVER_OPENAI)
 def test_issues_land_by_a_cli_that_works_in_the_sandbox_and_does_not_see_the_key_where_the_gateway_can_hide_it(cli: Cli, adw: Adw) -> None:
     need(cli)
     for name in NAMES:
         adw.issue(name, f"Add {name}")
     canary = adw.repository.path / "canary"
-    with serving(script(cli, CANARY.replace("{canary}", str(canary))), needs_tools=cli is not AIDER) as api:
+    with serving(script(cli, CANARY.replace("{canary}", str(canary))), needs_tools=cli.name != AIDER.name) as api:
         block = f"{adw.repository.path.name.lower().replace('_', '-')}-{cli.name}"
         agent = f'name = "{cli.name}"\nmodel = "{cli.model}"\nsecrets = {{ {cli.key} = "{block}" }}\nbase_url = {{ {cli.key} = "{api.url}{cli.path}" }}\n'
         config = f'[agent]\n{agent}[test]\ncommand = "test -f code.txt"\n[pool]\nmemory_gb = 0\n[sandbox]\nmode = "required"\n'
