@@ -33,11 +33,12 @@ class Issue:
     body: str
     depends_on: tuple[str, ...] = ()
     priority: int = 0
+    flag: str = ""  # the feature flag that the change is put behind
 
     @property
     def digest(self) -> str:
         """What is asked for, whatever its id: phases are keyed by this."""
-        return digest(self.title, self.body)
+        return digest(self.title, self.body, *([self.flag] if self.flag else []))
 
     @property
     def key(self) -> str:
@@ -48,12 +49,13 @@ class Issue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A try at an issue: the commit it builds on, and what the tries before it taught."""
+    """A try at an issue: the commit it builds on, and what the tries before it taught; `change` is one that is merged there to begin with."""
 
     number: int
     base: str
     base_tree: str
     feedback: str = ""
+    change: str = ""
 
 
 @checked(frozen=True, slots=True, kw_only=True)

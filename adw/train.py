@@ -32,6 +32,10 @@ class Seat:
     failed: Candidate | None = None  # what it is left out for
     landed: "Future[str]" = field(default_factory=Future)
 
+    def before(self, other: "Seat") -> bool:
+        """Whether another one has to stand behind this one."""
+        return self.issue.id in other.issue.depends_on or (-self.issue.priority, self.number) < (-other.issue.priority, other.number)
+
 
 class Tracks(Protocol):
     """What a train moves on."""
@@ -66,15 +70,14 @@ class Train:
         self._proofs: dict[str, Future[Verdict]] = {}  # by the code of the candidate, as tests are keyed
         self._made: dict[tuple[str, str], Candidate | Conflict] = {}  # by change and what it was merged onto
         self._landed = set(landed)
-        self._numbers = 0
+        self._numbers: dict[str, int] = {}  # of issues, in the order in which they first came
         self._seen = tip  # when last looked
 
     def board(self, issue: Issue, attempt: int, change: Change) -> Seat:
-        """Take a place in line: behind what is more urgent or was here before, and behind what the issue depends on."""
+        """Take a place in line: behind what is more urgent, or was here first (who comes back keeps its number), and behind what the issue depends on."""
         with self._guard:
-            self._numbers += 1
-            seat = Seat(issue, attempt, change, self._numbers)
-            behind = [place for place, other in enumerate(self._line) if other.issue.priority >= issue.priority or other.issue.id in issue.depends_on]
+            seat = Seat(issue, attempt, change, self._numbers.setdefault(issue.id, len(self._numbers)))
+            behind = [place for place, other in enumerate(self._line) if other.before(seat)]
             self._line.insert(behind[-1] + 1 if behind else 0, seat)
             self._advance()
         return seat

@@ -15,9 +15,9 @@ from prefect import State, flow
 from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
 
-from adw import decisions, phases, proc, report, results
+from adw import branches, decisions, phases, proc, report, results
 from adw.config import Gate
-from adw.errors import AdwError, AgentFailed, Blocked, Conflict, Halted, Interrupted, Misuse
+from adw.errors import AdwError, AgentFailed, Blocked, Collided, Conflict, Halted, Interrupted, Misuse
 from adw.model import Attempt, Change, Issue, Outcome, Plan, Verdict
 from flows.approval import Approval, Form, PlanApproval, ask_a_person
 from flows.delivery import Delivery, run_name
@@ -131,11 +131,8 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
         if needed in work.outcomes and not (ended := work.outcomes[needed].result()).good:
             state = "stopped" if ended.state == "stopped" else "refused"
             return Outcome(issue=issue.id, title=issue.title, state=state, reason=f"it depends on {needed}, which is {ended.state}")
-    tries = results.attempts(work.hub, issue) or [results.begin(work.hub, issue, 1, work.hub.tip())]
-    attempt = tries[-1]
-    if not work.hub.mirror.is_ancestor(attempt.base, work.hub.tip()):
-        attempt = results.begin(work.hub, issue, attempt.number + 1, work.hub.tip(), attempt.feedback)
-    plan = planned(work, issue, tries[0])
+    first, attempt = tried(work, issue)
+    plan = planned(work, issue, first)
     work.green.result()
     if "plan" in work.site.config.approve:
         plan = agreed(work, issue, plan)
@@ -145,17 +142,48 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
         try:
             change = work.run(tasks.build, issue, plan, attempt, priority=issue.priority)
             sha = check_and_land(work, issue, change, attempt.number)
+            branches.drop(work.hub, issue)
             return Outcome(issue=issue.id, title=issue.title, state="landed", sha=sha, tries=attempt.number)
         except (AgentFailed, Conflict) as no:
             if isinstance(no, Conflict):
                 work.journal.event("overtaken", issue=issue.id, **{"try": attempt.number})
-            noes += isinstance(no, AgentFailed)  # a conflict is no fault of the change: somebody else was faster
-            feedback = f"{no}\n\nThe earlier change is commit {change.sha} (`git show {change.sha}`)." if change else str(no)
             # Begun even if it is for a later run: what is refused goes on from here when it is asked for again.
-            attempt = results.begin(work.hub, issue, attempt.number + 1, work.hub.tip(), feedback)
+            attempt = begun_again(work, issue, attempt, no, change)
+            noes += isinstance(no, AgentFailed)  # a conflict is no fault of the change: somebody else was faster
             if noes == work.site.config.tries:
-                msg = f"refused after {noes} {'try' if noes == 1 else 'tries'}: {no}"
-                raise AdwError(msg) from no
+                raise AdwError(refusal(work, issue, noes, no, change.sha if change else attempt.change)) from no
+
+
+def tried(work: Work, issue: Issue) -> tuple[Attempt, Attempt]:
+    """The first try at an issue, and the one that is under way; begun, if there is none, and anew where it cannot go on or a person has."""
+    tip = work.hub.tip()
+    tries = results.attempts(work.hub, issue) or [results.begin(work.hub, issue, 1, tip)]
+    now = tries[-1]
+    if theirs := branches.taken_up(work.hub, issue, tip):
+        now = results.begin(work.hub, issue, now.number + 1, tip, change=theirs)
+        branches.saw(work.hub, issue)
+    elif not work.hub.mirror.is_ancestor(now.base, tip):
+        now = results.begin(work.hub, issue, now.number + 1, tip, now.feedback, now.change)
+    return tries[0], now
+
+
+def begun_again(work: Work, issue: Issue, attempt: Attempt, no: AdwError, change: Change | None) -> Attempt:
+    """The try after a no: with the change merged onto the tip, if all that is against it is what landed meanwhile; else from the start."""
+    again, tip = attempt.number + 1, work.hub.tip()
+    if change is None:  # what could not be resolved is begun with once more
+        earlier = f"{no}\n\nBefore that:\n{attempt.feedback}" if attempt.change else str(no)
+        return results.begin(work.hub, issue, again, tip, earlier, change=attempt.change)
+    if isinstance(no, Conflict | Collided):
+        return results.begin(work.hub, issue, again, tip, str(no), change=change.sha)
+    return results.begin(work.hub, issue, again, tip, f"{no}\n\nThe earlier change is commit {change.sha} (`git show {change.sha}`).")
+
+
+def refusal(work: Work, issue: Issue, noes: int, no: AdwError, change: str) -> str:
+    """What is said of an issue that does not land, and how a person can go on with its change."""
+    count = f"{noes} {'try' if noes == 1 else 'tries'}"
+    kept = branches.keep(work.hub, issue, change) if change else ""
+    how = f"\n\nThe change is on the branch {kept}: commit to it, then `adw resume {issue.id}` goes on from there." if kept else ""
+    return f"refused after {count}: {no}{how}"
 
 
 def _planned(work: Work, issue: Issue) -> Outcome:

@@ -99,11 +99,16 @@ def prompt(  # noqa: PLR0913 - as for `run`
 
 
 @app.command()
-def resume(run: Annotated[str, typer.Argument(help="The run; by default the last one.")] = "", repo: Repo = HERE, *, as_json: AsJson = False) -> None:
-    """Go on with a run that was interrupted or had issues refused."""
+def resume(
+    name: Annotated[str, typer.Argument(help="The run, by default the last one; or the id of an issue, to go on with that alone.")] = "",
+    repo: Repo = HERE,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a run that was interrupted or had issues refused, or with one of its issues."""
     from adw.cli.deliver import resume as go_on  # noqa: PLC0415
 
-    raise typer.Exit(go_on(run, repo, as_json=as_json))
+    raise typer.Exit(go_on(name, repo, as_json=as_json))
 
 
 @app.command()

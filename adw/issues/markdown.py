@@ -1,4 +1,4 @@
-"""Issues as Markdown: a title, a body, and optional front matter (`id`, `title`, `depends_on`, `priority`)."""
+"""Issues as Markdown: a title, a body, and optional front matter (`id`, `title`, `depends_on`, `priority`, `flag`)."""
 
 import re
 import sys
@@ -12,7 +12,7 @@ import yaml
 from adw.errors import Misuse
 from adw.model import Issue, one_line
 
-KNOWN = {"id", "title", "depends_on", "priority"}
+KNOWN = {"id", "title", "depends_on", "priority", "flag"}
 PASTED = "pasted"  # the id of a text that names none
 LARGEST = 200_000  # characters: what a prompt bears
 FRONT = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -94,7 +94,7 @@ def parse(text: str, name: str, where: str) -> Issue:
     if not identifier or one_line(identifier) != identifier:
         msg = f"{where}: the id {identifier!r} must be one line of printable characters"
         raise Misuse(msg)
-    return Issue(id=identifier, title=title, body=body.strip(), depends_on=_depends(front, where), priority=_priority(front, where))
+    return Issue(id=identifier, title=title, body=body.strip(), depends_on=_depends(front, where), priority=_priority(front, where), flag=_flag(front, where))
 
 
 def _front_matter(text: str, where: str) -> tuple[dict[str, Any], str]:
@@ -121,6 +121,14 @@ def _depends(front: dict[str, Any], where: str) -> tuple[str, ...]:
         msg = f"{where}: `depends_on` must be a list of ids"
         raise Misuse(msg)
     return tuple(str(one) for one in given)
+
+
+def _flag(front: dict[str, Any], where: str) -> str:
+    given = front.get("flag") or ""
+    if not isinstance(given, str) or not re.fullmatch(r"[\w.:/-]*", given):
+        msg = f"{where}: `flag` must be the name of a feature flag: letters, digits and _ . : / -"
+        raise Misuse(msg)
+    return given
 
 
 def _priority(front: dict[str, Any], where: str) -> int:

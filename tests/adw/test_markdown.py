@@ -33,7 +33,7 @@ def test_a_bad_value_is_named_with_its_file(front: str) -> None:
 
 
 def test_an_unknown_key_is_named_with_those_that_are_known() -> None:
-    with pytest.raises(Misuse, match=r"stem\.md.*has prio; known are depends_on, id, priority, title"):
+    with pytest.raises(Misuse, match=r"stem\.md.*has prio; known are depends_on, flag, id, priority, title"):
         parsed("---\nprio: 1\n---\nt")
 
 

@@ -211,6 +211,18 @@ def test_the_urgent_go_first_and_dependents_behind_what_they_need(rails: Rails) 
     assert rails.fronts == ["a", "c"]
 
 
+def test_who_comes_back_stands_where_it_stood(rails: Rails) -> None:
+    rails.by_hand = True
+    train = on(rails)
+    one, two = board(train, rails, "a", "b", ready=False)
+    rails.tested("a+b")
+    train.leave(one)
+    train.board(one.issue, 2, change(rails.hub, "a2"))
+    rails.tested("a2+b")
+    assert rails.fronts == ["a", "b", "a2"]
+    assert two.candidate
+
+
 def test_no_more_is_tested_at_once_than_there_are_slots(rails: Rails) -> None:
     rails.by_hand = True
     board(Train(rails, lambda: 2, [], rails.tip()), rails, "a", "b", "c")
