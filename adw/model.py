@@ -101,6 +101,15 @@ class Candidate:
     code: str  # the tree without the docs paths: what tests are keyed by
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A candidate that is to land, by which issue and try."""
+
+    issue: Issue
+    candidate: Candidate
+    attempt: int = 1
+
+
 @checked(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Something that a review found; `severity` is note, warning or error."""

@@ -23,11 +23,11 @@ from flows.approval import Approval, Form, PlanApproval, ask_a_person
 from flows.delivery import Delivery, run_name
 from flows.reports import publish
 from flows.start import begun
-from flows.work import Work, threads
+from flows.work import URGENT, Call, Work, threads
 from tasks import phases as tasks
 
+UNFIT = "the review found the change unfit to land"
 How = Callable[[Work, Issue], Outcome]  # an issue goes through its phases
-URGENT = 1_000_000  # the Dask priority of what stands before a landing: before any new work
 
 
 @flow(
@@ -190,41 +190,57 @@ def agreed(work: Work, issue: Issue, plan: Plan) -> Plan:
 
 
 def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> str:
-    """Test, review and document a change at once, in slots of their own; then, in turn, land what was tested. Returns its SHA.
+    """Test, review and document a change at once, in slots of their own, and land what was tested. Returns its SHA.
 
+    It has its place in the train from the start; where a person is asked first, only after that, as nobody is to wait behind it.
     Conflict or AgentFailed, with the log, if it is not fit to land.
     """
-    tip = work.hub.tip()
-    if sha := landed_since(work, issue, change.base, tip):
+    if sha := landed_since(work, issue, change.base):
         return sha
-    first = phases.candidate(work.site, issue, change, tip)
-    soon = issue.priority + 1  # before new builds of the same priority
-    calls = [
-        work.submit(tasks.test, issue, first, attempt, priority=soon),
-        work.submit(tasks.review, issue, change, attempt, priority=soon),
-        work.submit(tasks.document, issue, change, attempt, priority=soon),
-    ]
-    tested, reviewed, documented = work.results(calls)
-    insist({"the tests fail": tested, "the review found the change unfit to land": reviewed})
     if "landing" in work.site.config.approve:
+        first = phases.candidate(work.site, issue, change, work.hub.tip())
+        tested = work.submit(tasks.test, issue, first, attempt, priority=issue.priority + 1)
+        verdict, reviewed, documented = work.results([tested, *judged(work, issue, change, attempt)])
+        insist({"the tests fail": verdict, UNFIT: reviewed})
         approved(work, issue, documented)
-    return land_in_turn(work, issue, documented, attempt)
+        return land_in_turn(work, issue, documented, attempt)
+    seat = work.train.board(issue, attempt, change)
+    try:
+        reviewed, documented = work.results(judged(work, issue, change, attempt))
+        insist({UNFIT: reviewed})
+    except BaseException as no:
+        work.train.leave(seat)
+        if seat.landed.done() and seat.landed.exception() is None:
+            return seat.landed.result()  # by another run
+        if isinstance(no, AgentFailed):  # what the tests say is said with it: both are one try
+            raise AgentFailed("\n\n".join([str(no), *against(seat.proof)])) from no
+        raise
+    work.train.ready(seat, documented)
+    return seat.landed.result()
+
+
+def judged(work: Work, issue: Issue, change: Change, attempt: int) -> list[Call]:
+    """Have a change reviewed and documented; before new builds of the same priority."""
+    return [work.submit(task, issue, change, attempt, priority=issue.priority + 1) for task in (tasks.review, tasks.document)]
+
+
+def against(tested: "Future[Verdict] | None") -> list[str]:
+    """What the tests say against a change, once they have ended."""
+    if tested is None or tested.exception() or tested.result().passed:
+        return []
+    return [f"the tests fail:\n{tested.result().log}"]
 
 
 def land_in_turn(work: Work, issue: Issue, change: Change, attempt: int) -> str:
-    """When it is this issue's turn, test the change on the tip of then, and land it; from the start again if the branch moved. Returns its SHA.
+    """Test a change on top of those that are before it, and land it when it is its turn. Returns its SHA.
 
-    Conflict if it no longer merges, AgentFailed if the tests fail there.
+    Conflict if it does not merge, AgentFailed if the tests fail.
     """
-    with work.turn.taken(issue.priority):
-        while True:
-            tip = work.hub.tip()
-            if sha := landed_since(work, issue, change.base, tip):
-                return sha
-            candidate = phases.candidate(work.site, issue, change, tip)
-            insist({f"the tests fail on top of {candidate.onto[:10]}": work.run(tasks.test, issue, candidate, attempt, priority=URGENT)})
-            if work.run(tasks.land, issue, candidate, attempt, priority=URGENT):
-                return candidate.sha
+    if sha := landed_since(work, issue, change.base):
+        return sha
+    seat = work.train.board(issue, attempt, change)
+    work.train.ready(seat, change)
+    return seat.landed.result()
 
 
 def approved(work: Work, issue: Issue, change: Change) -> None:
@@ -252,9 +268,9 @@ def reason(answer: Approval) -> str:
     return answer.feedback.strip() or ("" if answer.approve else "no reason was given")
 
 
-def landed_since(work: Work, issue: Issue, base: str, tip: str) -> str:
+def landed_since(work: Work, issue: Issue, base: str) -> str:
     """The commit by which another run landed the issue after a base, if one did."""
-    return work.hub.mirror.trailers(f"{base}..{tip}").get(issue.id, "")
+    return work.hub.mirror.trailers(f"{base}..{work.hub.tip()}").get(issue.id, "")
 
 
 def insist(verdicts: dict[str, Verdict]) -> None:

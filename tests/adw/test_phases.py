@@ -9,7 +9,7 @@ from adw import landing, phases, results
 from adw.config import override
 from adw.errors import AgentCrashed, AgentCut, AgentFailed, Conflict
 from adw.mirror import Hub
-from adw.model import Attempt, Candidate, Change, Issue, Plan, Verdict, digest
+from adw.model import Arrival, Attempt, Candidate, Change, Issue, Plan, Verdict, digest
 from adw.phases import Site
 from tests.conftest import Repository, make_site
 
@@ -340,7 +340,7 @@ def test_two_issues_of_one_text_land_under_their_own_ids(hub: Hub, attempt: Atte
         key = phases.build_key(site, one, PLAN, attempt)
         change, _ = results.once(hub, site.order(one, "build"), key, Change, lambda one=one: phases.build(site, one, PLAN, attempt, {}))  # type: ignore[misc]
         candidate = phases.candidate(site, one, change, hub.tip())
-        assert landing.land(hub, one, candidate)
+        assert landing.land(hub, [Arrival(issue=one, candidate=candidate)])
     assert sorted(hub.mirror.trailers(hub.tip())) == ["i1", "twin"]
 
 
