@@ -88,4 +88,4 @@ bench-gateway: setup  ## measure what the gateway costs: the first byte of an an
 
 .PHONY: clean
 clean:  ## remove what setup made
-	rm -rf $(VENV) .uv .clis .mypy_cache .ruff_cache .pytest_cache .coverage*
+	rm -rf $(VENV) .uv .clis .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

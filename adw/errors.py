@@ -12,6 +12,7 @@
     │   └── GitBusy         a lock was held
     │       └── GitKilled       git itself was killed, and may have left its locks
     ├── AgentFailed     the agent answered no, or left nothing: counts as a try
+    │   ├── Collided        the change fails only together with what landed since: it is mended there
     │   ├── AgentCut        it was stopped: it took too long, too much room, too many turns; the next try goes on from there
     │   └── SessionLost     the session to go on with is gone: begin anew
     ├── Halted          no agent can go on before a person does something
@@ -73,6 +74,10 @@ class SetupFailed(Transient):
 
 class AgentFailed(AdwError):
     """The agent did not do what its phase asks; the text is fed back to the next try."""
+
+
+class Collided(AgentFailed):
+    """The change merges, but fails its tests on top of what others have landed since it was begun."""
 
 
 class AgentCut(AgentFailed):

@@ -1,9 +1,9 @@
-"""Landing: the tested commit, by compare-and-swap, and the user's checkout with it."""
+"""Landing: tested commits, by one compare-and-swap, and the user's checkout with them."""
 
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,31 +12,54 @@ from adw import lock
 from adw.errors import Blocked, GitBusy, GitFailed, GitKilled
 from adw.git import Git, Prepared, checkouts, locate
 from adw.mirror import Hub
-from adw.model import Candidate, Issue
+from adw.model import Arrival
 
 LONGEST = 10  # seconds between the note of a landing and its locks
 IN_THE_WAY = re.compile(r"not uptodate|would be overwritten|would be lost|would be removed|Cannot merge|unmerged")
 
 
-def land(hub: Hub, issue: Issue, candidate: Candidate) -> bool:
-    """Move the branch to a candidate, and the checkout of it as `git merge --ff-only` does; False if the branch moved first.
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The branch moves over one candidate or more, each on the one before it."""
 
-    Blocked if local edits stand in the way: then nothing has moved. Branch and `refs/adw/<issue>/landed` move together.
+    arrivals: Sequence[Arrival]
+
+    @property
+    def onto(self) -> str:
+        """The commit that the branch has to be at."""
+        return self.arrivals[0].candidate.onto
+
+    @property
+    def sha(self) -> str:
+        """The commit that it will be at."""
+        return self.arrivals[-1].candidate.sha
+
+    def __str__(self) -> str:
+        return ", ".join(arrival.issue.id for arrival in self.arrivals)
+
+
+def land(hub: Hub, arrivals: Sequence[Arrival]) -> bool:
+    """Move the branch to the last of some candidates, each on the one before it; False if the branch moved first.
+
+    The checkout of the branch moves with it, as `git merge --ff-only` does. Blocked if local edits stand in the way: then nothing
+    has moved. The branch and each `refs/adw/<issue>/landed` move together.
     """
+    move = Move(arrivals)
     with lock.held(hub.place.locks / "landing"):
         note = hub.place.root / "landing.json"
         clear_up(hub, note)
-        hub.hold(issue.key, candidate.sha)
-        with declared(hub, candidate, note):
-            landed = _swap(hub, issue, candidate)
+        for arrival in arrivals:
+            hub.hold(arrival.issue.key, arrival.candidate.sha)
+        with declared(hub, move, note):
+            landed = _swap(hub, move)
     if landed:
         hub.tip()
     return landed
 
 
-def _swap(hub: Hub, issue: Issue, candidate: Candidate) -> bool:
-    updates = [(hub.ref, candidate.sha, candidate.onto), (f"refs/adw/{issue.key}/landed", candidate.sha, "")]
-    transaction = Prepared(hub.git, updates, f"adw: land {issue.id}")
+def _swap(hub: Hub, move: Move) -> bool:
+    marks = [(f"refs/adw/{arrival.issue.key}/landed", arrival.candidate.sha, "") for arrival in move.arrivals]
+    transaction = Prepared(hub.git, [(hub.ref, move.sha, move.onto), *marks], f"adw: land {move}"[:1000])
     if not transaction.ready:
         said = transaction.abort()
         if "but expected" in said:
@@ -48,7 +71,7 @@ def _swap(hub: Hub, issue: Issue, candidate: Candidate) -> bool:
         raise GitFailed(msg)
     try:
         if checkout := checkout_of(hub):  # asked for only now: while HEAD is locked nobody switches branches
-            _fast_forward(checkout, issue, candidate)
+            _fast_forward(checkout, move)
     except BaseException:
         transaction.abort()
         raise
@@ -67,13 +90,13 @@ def checkout_of(hub: Hub) -> Path | None:
     return hub.checkout if hub.checkout and locate(hub.checkout).head == hub.branch else None
 
 
-def _fast_forward(checkout: Path, issue: Issue, candidate: Candidate) -> None:
+def _fast_forward(checkout: Path, move: Move) -> None:
     """Move files and index of a checkout; Blocked, with nothing moved, if local edits stand in the way."""
     view = Git(checkout / ".git", work_tree=checkout)
     view.call("update-index", "-q", "--refresh")
-    status, _, err = view.call("read-tree", "-m", "-u", candidate.onto, candidate.sha)
+    status, _, err = view.call("read-tree", "-m", "-u", move.onto, move.sha)
     if status and IN_THE_WAY.search(err):
-        msg = f"local edits in {checkout} stand in the way of landing {issue.id}: commit or stash them, then `adw resume` ({err.strip()})"
+        msg = f"local edits in {checkout} stand in the way of landing {move}: commit or stash them, then `adw resume` ({err.strip()})"
         raise Blocked(msg)
     if status:
         msg = f"git cannot move the files of {checkout}: {err.strip()}"
@@ -91,10 +114,10 @@ class Note:
 
 
 @contextmanager
-def declared(hub: Hub, candidate: Candidate, file: Path) -> Iterator[None]:
+def declared(hub: Hub, move: Move, file: Path) -> Iterator[None]:
     """Keep the note for the block; clear up at once if git is killed in it, and leave it if we are."""
     before = [str(path) for path in _locks(hub) if path.exists()]
-    file.write_text(json.dumps(asdict(Note(time.time(), candidate.onto, candidate.sha, before))))
+    file.write_text(json.dumps(asdict(Note(time.time(), move.onto, move.sha, before))))
     try:
         yield
     except GitKilled:

@@ -5,6 +5,7 @@ the gate: never more at once than the pool has slots.
 """
 
 import contextvars
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,19 +16,20 @@ from prefect import State, flow
 from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
 
-from adw import decisions, phases, proc, report, results
+from adw import branches, decisions, phases, proc, report, results
 from adw.config import Gate
-from adw.errors import AdwError, AgentFailed, Blocked, Conflict, Halted, Interrupted, Misuse
+from adw.errors import AdwError, AgentFailed, Blocked, Collided, Conflict, Halted, Interrupted, Misuse
 from adw.model import Attempt, Change, Issue, Outcome, Plan, Verdict
+from adw.partition import Partition
 from flows.approval import Approval, Form, PlanApproval, ask_a_person
 from flows.delivery import Delivery, run_name
 from flows.reports import publish
 from flows.start import begun
-from flows.work import Work, threads
+from flows.work import URGENT, Call, Work, threads
 from tasks import phases as tasks
 
+UNFIT = "the review found the change unfit to land"
 How = Callable[[Work, Issue], Outcome]  # an issue goes through its phases
-URGENT = 1_000_000  # the Dask priority of what stands before a landing: before any new work
 
 
 @flow(
@@ -82,6 +84,7 @@ def foreseen(work: Work) -> list[Outcome]:
 def deliver_all(work: Work, issues: Sequence[Issue], how: How, *, allow_red_base: bool) -> list[Outcome]:
     """Deliver the issues side by side, each when those it depends on have landed; outcomes in the order of the issues."""
     work.outcomes = {issue.id: Future() for issue in issues}
+    work.partition = Partition([issue.id for issue in issues], [issue.id for issue in issues if not set(issue.depends_on) & work.outcomes.keys()])
     if allow_red_base or all(issue.id in work.landed for issue in issues):
         work.green.set_result(None)
     with ThreadPoolExecutor(len(issues) + 1, thread_name_prefix="issue") as workers:
@@ -120,6 +123,9 @@ def deliver_one(work: Work, issue: Issue, how: How) -> None:
         work.journal.event("crash", issue=issue.id, error=type(no).__name__, trace=traceback.format_exc())
         outcome = Outcome(issue=issue.id, title=issue.title, state="crashed", reason=f"{type(no).__name__}: {no}")
     work.outcomes[issue.id].set_result(outcome)  # first: others wait for it, and the journal may find the disk full
+    work.partition.left(issue.id)
+    if not outcome.good:
+        work.train.lose(issue.id, unmet(issue.id, outcome))
     work.tell(outcome)
 
 
@@ -127,35 +133,89 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
     """How an issue ends that goes through its phases; what stops it is raised."""
     if sha := work.landed.get(issue.id):
         return Outcome(issue=issue.id, title=issue.title, state="already landed", sha=sha)
-    for needed in issue.depends_on:
-        if needed in work.outcomes and not (ended := work.outcomes[needed].result()).good:
-            state = "stopped" if ended.state == "stopped" else "refused"
-            return Outcome(issue=issue.id, title=issue.title, state=state, reason=f"it depends on {needed}, which is {ended.state}")
-    tries = results.attempts(work.hub, issue) or [results.begin(work.hub, issue, 1, work.hub.tip())]
-    attempt = tries[-1]
-    if not work.hub.mirror.is_ancestor(attempt.base, work.hub.tip()):
-        attempt = results.begin(work.hub, issue, attempt.number + 1, work.hub.tip(), attempt.feedback)
-    plan = planned(work, issue, tries[0])
+    first, attempt = tried(work, issue, ground(work, issue))
+    plan = planned(work, issue, first)
+    work.partition.planned(issue.id, plan.files)
     work.green.result()
     if "plan" in work.site.config.approve:
         plan = agreed(work, issue, plan)
+    if work.site.config.partition:
+        attempt = kept_apart(work, issue, attempt)
     noes = 0
     while True:
         change = None
         try:
             change = work.run(tasks.build, issue, plan, attempt, priority=issue.priority)
             sha = check_and_land(work, issue, change, attempt.number)
+            branches.drop(work.hub, issue)
             return Outcome(issue=issue.id, title=issue.title, state="landed", sha=sha, tries=attempt.number)
         except (AgentFailed, Conflict) as no:
             if isinstance(no, Conflict):
                 work.journal.event("overtaken", issue=issue.id, **{"try": attempt.number})
-            noes += isinstance(no, AgentFailed)  # a conflict is no fault of the change: somebody else was faster
-            feedback = f"{no}\n\nThe earlier change is commit {change.sha} (`git show {change.sha}`)." if change else str(no)
             # Begun even if it is for a later run: what is refused goes on from here when it is asked for again.
-            attempt = results.begin(work.hub, issue, attempt.number + 1, work.hub.tip(), feedback)
+            attempt = begun_again(work, issue, attempt, no, change)
+            noes += isinstance(no, AgentFailed)  # a conflict is no fault of the change: somebody else was faster
             if noes == work.site.config.tries:
-                msg = f"refused after {noes} {'try' if noes == 1 else 'tries'}: {no}"
-                raise AdwError(msg) from no
+                raise AdwError(refusal(work, issue, noes, no, change.sha if change else attempt.change)) from no
+
+
+def ground(work: Work, issue: Issue) -> str:
+    """The commit that an issue is begun on: the tip, once all that it needs has landed, or, stacked, what it needs as it stands in line."""
+    needed = [name for name in issue.depends_on if name in work.outcomes]
+    if needed and work.site.config.stack:
+        return work.train.standing(needed, work.hub.tip)
+    for name in needed:
+        if not (ended := work.outcomes[name].result()).good:
+            raise unmet(name, ended)
+    return work.hub.tip()
+
+
+def unmet(needed: str, ended: Outcome) -> AdwError:
+    """What is told those who depend on an issue that did not land."""
+    msg = f"it depends on {needed}, which is {ended.state}"
+    return Interrupted(msg) if ended.state == "stopped" else AdwError(msg)
+
+
+def tried(work: Work, issue: Issue, base: str) -> tuple[Attempt, Attempt]:
+    """The first try at an issue, and the one that is under way; begun, if there is none, and anew where it cannot go on or a person has."""
+    tries = results.attempts(work.hub, issue) or [results.begin(work.hub, issue, 0 if work.site.config.partition else 1, base)]
+    now = tries[-1]
+    if theirs := branches.taken_up(work.hub, issue, work.hub.tip()):
+        now = results.begin(work.hub, issue, now.number + 1, base, change=theirs)
+        branches.saw(work.hub, issue)
+    elif not (work.site.config.stack or work.hub.mirror.is_ancestor(now.base, base)):  # what is stacked can be moved to another base
+        now = results.begin(work.hub, issue, now.number + 1, base, now.feedback, now.change)
+    return tries[0], now
+
+
+def kept_apart(work: Work, issue: Issue, attempt: Attempt) -> Attempt:
+    """The try to build, once those have ended whose plans touch the same files: on top of what they have landed. Try 0 was to plan only."""
+    began, behind = time.monotonic(), work.partition.before(issue.id)
+    for name in behind:
+        work.outcomes[name].result()
+    if behind:
+        seconds = time.monotonic() - began
+        work.journal.event("kept apart", issue=issue.id, behind=behind, seconds=round(seconds, 1))
+    return attempt if attempt.number else results.begin(work.hub, issue, 1, ground(work, issue))
+
+
+def begun_again(work: Work, issue: Issue, attempt: Attempt, no: AdwError, change: Change | None) -> Attempt:
+    """The try after a no: with the change merged onto the tip, if all that is against it is what landed meanwhile; else from the start."""
+    again, tip = attempt.number + 1, ground(work, issue)
+    if change is None:  # what could not be resolved is begun with once more
+        earlier = f"{no}\n\nBefore that:\n{attempt.feedback}" if attempt.change else str(no)
+        return results.begin(work.hub, issue, again, tip, earlier, change=attempt.change)
+    if isinstance(no, Conflict | Collided):
+        return results.begin(work.hub, issue, again, tip, str(no), change=change.sha)
+    return results.begin(work.hub, issue, again, tip, f"{no}\n\nThe earlier change is commit {change.sha} (`git show {change.sha}`).")
+
+
+def refusal(work: Work, issue: Issue, noes: int, no: AdwError, change: str) -> str:
+    """What is said of an issue that does not land, and how a person can go on with its change."""
+    count = f"{noes} {'try' if noes == 1 else 'tries'}"
+    kept = branches.keep(work.hub, issue, change) if change else ""
+    how = f"\n\nThe change is on the branch {kept}: commit to it, then `adw resume {issue.id}` goes on from there." if kept else ""
+    return f"refused after {count}: {no}{how}"
 
 
 def _planned(work: Work, issue: Issue) -> Outcome:
@@ -190,41 +250,57 @@ def agreed(work: Work, issue: Issue, plan: Plan) -> Plan:
 
 
 def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> str:
-    """Test, review and document a change at once, in slots of their own; then, in turn, land what was tested. Returns its SHA.
+    """Test, review and document a change at once, in slots of their own, and land what was tested. Returns its SHA.
 
+    It has its place in the train from the start; where a person is asked first, only after that, as nobody is to wait behind it.
     Conflict or AgentFailed, with the log, if it is not fit to land.
     """
-    tip = work.hub.tip()
-    if sha := landed_since(work, issue, change.base, tip):
+    if sha := landed_since(work, issue, change.base):
         return sha
-    first = phases.candidate(work.site, issue, change, tip)
-    soon = issue.priority + 1  # before new builds of the same priority
-    calls = [
-        work.submit(tasks.test, issue, first, attempt, priority=soon),
-        work.submit(tasks.review, issue, change, attempt, priority=soon),
-        work.submit(tasks.document, issue, change, attempt, priority=soon),
-    ]
-    tested, reviewed, documented = work.results(calls)
-    insist({"the tests fail": tested, "the review found the change unfit to land": reviewed})
     if "landing" in work.site.config.approve:
+        first = phases.candidate(work.site, issue, change, ground(work, issue))
+        tested = work.submit(tasks.test, issue, first, attempt, priority=issue.priority + 1)
+        verdict, reviewed, documented = work.results([tested, *judged(work, issue, change, attempt)])
+        insist({"the tests fail": verdict, UNFIT: reviewed})
         approved(work, issue, documented)
-    return land_in_turn(work, issue, documented, attempt)
+        return land_in_turn(work, issue, documented, attempt)
+    seat = work.train.board(issue, attempt, change)
+    try:
+        reviewed, documented = work.results(judged(work, issue, change, attempt))
+        insist({UNFIT: reviewed})
+    except BaseException as no:
+        work.train.leave(seat)
+        if seat.landed.done() and seat.landed.exception() is None:
+            return seat.landed.result()  # by another run
+        if isinstance(no, AgentFailed):  # what the tests say is said with it: both are one try
+            raise AgentFailed("\n\n".join([str(no), *against(seat.proof)])) from no
+        raise
+    work.train.ready(seat, documented)
+    return seat.landed.result()
+
+
+def judged(work: Work, issue: Issue, change: Change, attempt: int) -> list[Call]:
+    """Have a change reviewed and documented; before new builds of the same priority."""
+    return [work.submit(task, issue, change, attempt, priority=issue.priority + 1) for task in (tasks.review, tasks.document)]
+
+
+def against(tested: "Future[Verdict] | None") -> list[str]:
+    """What the tests say against a change, once they have ended."""
+    if tested is None or tested.exception() or tested.result().passed:
+        return []
+    return [f"the tests fail:\n{tested.result().log}"]
 
 
 def land_in_turn(work: Work, issue: Issue, change: Change, attempt: int) -> str:
-    """When it is this issue's turn, test the change on the tip of then, and land it; from the start again if the branch moved. Returns its SHA.
+    """Test a change on top of those that are before it, and land it when it is its turn. Returns its SHA.
 
-    Conflict if it no longer merges, AgentFailed if the tests fail there.
+    Conflict if it does not merge, AgentFailed if the tests fail.
     """
-    with work.turn.taken(issue.priority):
-        while True:
-            tip = work.hub.tip()
-            if sha := landed_since(work, issue, change.base, tip):
-                return sha
-            candidate = phases.candidate(work.site, issue, change, tip)
-            insist({f"the tests fail on top of {candidate.onto[:10]}": work.run(tasks.test, issue, candidate, attempt, priority=URGENT)})
-            if work.run(tasks.land, issue, candidate, attempt, priority=URGENT):
-                return candidate.sha
+    if sha := landed_since(work, issue, change.base):
+        return sha
+    seat = work.train.board(issue, attempt, change)
+    work.train.ready(seat, change)
+    return seat.landed.result()
 
 
 def approved(work: Work, issue: Issue, change: Change) -> None:
@@ -252,9 +328,9 @@ def reason(answer: Approval) -> str:
     return answer.feedback.strip() or ("" if answer.approve else "no reason was given")
 
 
-def landed_since(work: Work, issue: Issue, base: str, tip: str) -> str:
+def landed_since(work: Work, issue: Issue, base: str) -> str:
     """The commit by which another run landed the issue after a base, if one did."""
-    return work.hub.mirror.trailers(f"{base}..{tip}").get(issue.id, "")
+    return work.hub.mirror.trailers(f"{base}..{work.hub.tip()}").get(issue.id, "")
 
 
 def insist(verdicts: dict[str, Verdict]) -> None:

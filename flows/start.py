@@ -17,11 +17,13 @@ from adw.mirror import Hub, find_hub, sync
 from adw.model import Issue
 from adw.phases import Site
 from adw.pool import Pool
+from adw.train import Train
 from flows import blocks
 from flows.cluster import opened
 from flows.delivery import Delivery, configured, new_name
 from flows.limits import Throttle
 from flows.maintain import reconcile
+from flows.rails import Rails
 from flows.reports import Moving
 from flows.watch import Watch
 from flows.work import Work, start_cluster
@@ -40,11 +42,14 @@ def begun(delivery: Delivery) -> Iterator[Work]:
     with _told(journal), Watch(flow_run.id).kept(), ExitStack() as stack:
         asked = [*delivery.issues, *markdown.read_matching(delivery.sources, hub.root)]
         config = _settled(hub, journal, delivery)
-        landed = hub.mirror.trailers(hub.tip())
+        tip = hub.tip()
+        landed = hub.mirror.trailers(tip)
         site = Site(run=journal.folder.name, repository=delivery.repository, branch=hub.branch, config=config)
         cluster = None if delivery.dry_run else stack.enter_context(opened(site, hub, journal))
         work = Work(site, hub, journal, landed, cluster, graph.in_order(asked, frozenset(landed)))
-        _begin(work, cluster.slots if cluster else guard.slots(config.pool) if delivery.dry_run else _start_local(config, journal))
+        slots = cluster.slots if cluster else guard.slots(config.pool) if delivery.dry_run else _start_local(config, journal)
+        work.train = Train(Rails(work), lambda: cluster.slots if cluster else slots, landed, tip, squash=config.squash_train)
+        _begin(work, slots)
         stack.enter_context(Moving(hub, journal).shown())
         if not delivery.dry_run:
             stack.enter_context(Throttle(journal).kept())

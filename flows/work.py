@@ -4,6 +4,7 @@ import inspect
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -20,13 +21,15 @@ from adw.config import override
 from adw.errors import AgentFailed, Conflict
 from adw.journal import Journal
 from adw.mirror import Hub
-from adw.model import Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict
+from adw.model import Arrival, Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict
+from adw.partition import Partition
 from adw.phases import Site
+from adw.train import Train
 from flows.cluster import QUIET, Cluster, Sent
-from flows.turn import Turn
 from tasks import phases as tasks
 
 SPARE_THREADS = 4  # for what needs no slot
+URGENT = 1_000_000  # the Dask priority of what stands before a landing: before any new work
 KINDS: dict[str, Any] = {"plan": Plan, "build": Change, "test": Verdict, "review": Verdict, "document": Change}
 
 
@@ -58,20 +61,6 @@ class Known:
         """It is over."""
 
 
-@dataclass(frozen=True)
-class Here:
-    """A task that was run at once."""
-
-    state: Any
-
-    def wait(self) -> None:
-        """It is over."""
-
-    def result(self) -> Any:
-        """What came of it."""
-        return self.state.result(_sync=True)
-
-
 @dataclass
 class Work:
     """One delivery: where, and how far the issues are."""
@@ -82,14 +71,17 @@ class Work:
     landed: dict[str, str]  # issue id → commit, before this run
     cluster: Cluster | None = None  # of other processes; else phases run in threads of this one
     issues: Sequence[Issue] = ()  # in an order in which each comes behind those that it depends on
-    turn: Turn = field(default_factory=Turn)
+    train: Train = field(init=False)
+    partition: Partition = field(init=False)
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
     green: "Future[None]" = field(default_factory=Future)  # set once the tests are known to pass on the branch as it is
 
     def using(self, **settings: Any) -> "Work":
         """The same work with other settings for what is submitted by it, as in `using(agent__command="…")`."""
-        return replace(self, site=replace(self.site, config=override(self.site.config, **settings)))
+        other = copy(self)
+        other.site = replace(self.site, config=override(self.site.config, **settings))
+        return other
 
     def begin(self, issue: Issue, number: int = 1) -> Attempt:
         """Begin a try at an issue, on the tip of now; the same one if it was begun before, and its base is still in the branch."""
@@ -110,13 +102,19 @@ class Work:
     def submit(self, task: Task[Any, Any], *args: Any, priority: int = 0) -> Call:
         """Have a phase run as soon as a slot is free. Interrupted if the run was told to end."""
         proc.go_on()
-        about = [f"repository:{self.hub.place.slug}", f"issue:{args[0].id}", f"phase:{task.name}"]
-        with tags(*about), dask.annotate(resources={"agent": 1}, priority=priority):  # type: ignore[attr-defined]
-            if task is tasks.land:  # here, where the user's repository is, and in this thread
-                return Call(task, args, Here(task(self.site, *args, return_state=True)))
+        with tags(*self._about(task, args[0])), dask.annotate(resources={"agent": 1}, priority=priority):  # type: ignore[attr-defined]
             if self.cluster:
                 return Call(task, args, self._send(self.cluster, task, args, priority))
             return Call(task, args, task.submit(self.site, *args))
+
+    def land(self, arrivals: Sequence[Arrival]) -> bool:
+        """Have changes land: here, where the user's repository is, and in this thread."""
+        proc.go_on()
+        with tags(*self._about(tasks.land, *(arrival.issue for arrival in arrivals))):
+            return bool(tasks.land(self.site, arrivals))
+
+    def _about(self, task: Task[Any, Any], *issues: Issue) -> list[str]:
+        return [f"repository:{self.hub.place.slug}", f"phase:{task.name}", *(f"issue:{issue.id}" for issue in issues)]
 
     def _send(self, cluster: Cluster, task: Task[Any, Any], args: tuple[Any, ...], priority: int) -> Sent | Known:
         """Have a phase run on another worker, which finds in the hub what it needs; unless it was run before."""

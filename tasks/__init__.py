@@ -6,9 +6,9 @@ They are made to be composed in flows of your own (docs/own-flow.md): `from task
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tasks.phases import build, document, land, plan, review, test
+    from tasks.phases import build, document, plan, review, test
 
-__all__ = ["build", "document", "land", "plan", "review", "test"]
+__all__ = ["build", "document", "plan", "review", "test"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,17 +5,19 @@ at the same time is run once, because `adw.results.once` holds the kernel's lock
 are retried. Time limits are those of the commands inside: Prefect cannot end a thread that waits for a process.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, cast
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 from prefect.client.schemas.objects import State
+from prefect.runtime import task_run
 
 from adw import landing, phases, results
 from adw.errors import Transient
 from adw.mirror import Hub
-from adw.model import Attempt, Candidate, Change, Issue, Order, Plan, Verdict
+from adw.model import Arrival, Attempt, Candidate, Change, Issue, Order, Plan, Verdict
 from adw.phases import Site
 from adw.results import Result
 from adw.sessions import Shelf
@@ -109,10 +111,17 @@ def document(site: Site, issue: Issue, change: Change, attempt: int) -> Change:
     return kept(site, site.order(issue, "document", attempt), key, Change, lambda: phases.document(site, issue, change, attempt, secrets(site)))
 
 
-@task(task_run_name="land: {issue.title} (try {attempt})", cache_policy=NO_CACHE, **RETRIED)
-def land(site: Site, issue: Issue, candidate: Candidate, attempt: int) -> bool:
-    """Whether the branch moved to the candidate; it did not if it had moved before."""
-    with site.journal().timed(site.order(issue, "land", attempt)) as mark:
-        landed = landing.land(cast("Hub", site.hub()), issue, candidate)  # it is called where the user's repository is
-        mark.state = "done" if landed else "no"
+def who_lands() -> str:
+    """What a landing is called in the Prefect UI."""
+    return f"land: {', '.join(arrival.issue.title for arrival in task_run.parameters['arrivals'])}"[:200]
+
+
+@task(task_run_name=who_lands, cache_policy=NO_CACHE, **RETRIED)
+def land(site: Site, arrivals: Sequence[Arrival]) -> bool:
+    """Whether the branch moved to the last candidate; it did not if it had moved before."""
+    with ExitStack() as stack:
+        marks = [stack.enter_context(site.journal().timed(site.order(arrival.issue, "land", arrival.attempt))) for arrival in arrivals]
+        landed = landing.land(cast("Hub", site.hub()), arrivals)  # it is called where the user's repository is
+        for mark in marks:
+            mark.state = "done" if landed else "no"
     return landed

@@ -7,15 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from adw import landing
 from adw.errors import Blocked, GitBusy
 from adw.git import TRAILER, author
-from adw.landing import land
 from adw.mirror import Hub, find_hub, sync
-from adw.model import Candidate, Issue
+from adw.model import Arrival, Candidate, Issue
 from tests.conftest import Repository
 
 ISSUE = Issue(id="i1", title="Add i1", body="")
 OTHER = Issue(id="i2", title="Add i2", body="")
+
+
+def land(hub: Hub, issue: Issue, change: Candidate) -> bool:
+    """Have one issue land."""
+    return landing.land(hub, [Arrival(issue=issue, candidate=change)])
 
 
 def candidate(hub: Hub, path: str, text: str = "new\n", issue: Issue = ISSUE) -> Candidate:

@@ -18,7 +18,7 @@ from adw import landing, lock, phases, proc, sandbox
 from adw.config import PoolConfig, SandboxConfig
 from adw.errors import Misuse
 from adw.mirror import Hub
-from adw.model import Attempt, Issue, Order, Plan
+from adw.model import Arrival, Attempt, Issue, Order, Plan
 from adw.phases import Site
 from adw.pool import Pool
 from adw.proc import Ended, kept
@@ -351,7 +351,7 @@ def test_nothing_that_a_hostile_build_planted_runs_in_what_adw_and_the_user_do_l
     change, _ = phases.build(site, issue, Plan(text="none"), Attempt(number=1, base=tip, base_tree=hub.mirror.tree_of(tip)), {})
     candidate = phases.candidate(site, issue, change, tip)
     assert phases.test(site, issue, candidate, 1)[0].passed
-    landing.land(hub, issue, candidate)
+    landing.land(hub, [Arrival(issue=issue, candidate=candidate)])
     assert repository.tip == candidate.sha
     (repository.path / "code.txt").write_text("mine\n")
     for command in ("status", "diff", "checkout -q -b other", "commit -q -a -m mine", "checkout -q main", "merge -q other", "gc -q", "submodule status"):

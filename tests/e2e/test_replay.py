@@ -12,6 +12,7 @@ from tests.conftest import Repository
 from tests.e2e.conftest import Adw
 
 REPLAY = Path(__file__).parents[3] / "shared" / "replay"
+WITH_PIP = str(Path(sys.base_prefix, "bin", "python3"))  # the environment of the tests has none, and the data sets are fetched with it
 
 pytestmark = [
     pytest.mark.usefixtures("untraced"),
@@ -23,7 +24,7 @@ pytestmark = [
 @pytest.mark.parametrize("name", ["cachetools", "boltons"])
 def test_real_changes_are_delivered_to_the_tree_that_the_data_set_names(server_home: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
-    subprocess.run([sys.executable, str(REPLAY / "prepare.py"), name, str(folder)], check=True, timeout=120)
+    subprocess.run([WITH_PIP, str(REPLAY / "prepare.py"), name, str(folder)], check=True, timeout=120)
     adw = Adw(server_home, Repository(folder / "hub"), folder / "issues")
     test = shlex.join(sys.executable if word == "python" else word for word in json.loads((folder / "data.json").read_text())["test"])
     agent = shlex.join([sys.executable, str(REPLAY / "agent.py"), str(folder), "--prompt"]) + " {prompt_file}"
