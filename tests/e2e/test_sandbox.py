@@ -18,7 +18,7 @@ def test_issues_land_from_within_the_sandbox_and_nothing_else_of_the_agent_comes
     for name in ("a", "b"):
         adw.issue(name)
     canary = adw.repository.path / "canary"
-    agent = f"{WRITES}\nif touch {canary} {adw.home}/canary; then exit 1; fi\ntest ! -e {adw.home}/prefect"
+    agent = f"{WRITES}\nif touch {canary} {adw.home}/canary; then exit 1; fi\ntest ! -e {adw.home}/prefect/server.json"
     done = adw.call(*adw.run_args(agent), "--sandbox", "required")
     assert done.returncode == 0, done.stdout
     assert "sandbox" not in done.stdout
