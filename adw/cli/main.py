@@ -201,13 +201,21 @@ def deploy(
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="The address to listen on; others than loopback need a password.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; by default a free one from 4210 on.")] = 0,
 ) -> None:
     """Serve what is registered: Prefect server, worker and schedules, until Ctrl-C."""
     from adw.cli.serve import serve as run_all  # noqa: PLC0415
 
     raise typer.Exit(run_all(host, port))
+
+
+@app.command()
+def ui() -> None:
+    """Print where the Prefect UI is, and the login that it asks for; the server is started if it does not run."""
+    from adw.cli.ui import ui as tell  # noqa: PLC0415
+
+    tell()
 
 
 @app.command()
