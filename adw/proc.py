@@ -32,6 +32,7 @@ __all__ = [
     "end_children",
     "go_on",
     "heard",
+    "held",
     "kept",
     "spawn",
     "stopped",
@@ -47,6 +48,7 @@ KEEPER = Path(__file__).with_name("keeper.py")
 # Whether nobody waits any more for what the current task does; set by whoever runs tasks for another process.
 unwanted: ContextVar[Callable[[], bool]] = ContextVar("unwanted", default=lambda: False)
 _lives: "set[_Life]" = set()
+_memories: "set[_Memory]" = set()  # of what is kept now
 _stop = threading.Event()
 
 
@@ -65,10 +67,10 @@ class Ended:
 
 
 class _Memory:
-    """The most that a process and all below it held at once, as far as was looked: each page of each, in bytes."""
+    """What a process and all below it hold, and the most that they held at once, as far as was looked: each page of each, in bytes."""
 
-    def __init__(self, pid: int) -> None:
-        self.most, self._pid, self._due = 0, pid, 0.0
+    def __init__(self, pid: int, about: tuple[str, str]) -> None:
+        self.now, self.most, self.about, self._pid, self._due = 0, 0, about, pid, 0.0
 
     def look(self) -> None:
         """Add up now, if the last time is long enough ago."""
@@ -77,7 +79,8 @@ class _Memory:
         self._due = time.monotonic() + MEMORY_EACH
         with suppress(psutil.Error):
             below = psutil.Process(self._pid).children(recursive=True)
-            self.most = max(self.most, sum(map(_resident, below)))
+            self.now = sum(map(_resident, below))
+            self.most = max(self.most, self.now)
 
 
 def _resident(process: psutil.Process) -> int:
@@ -113,7 +116,7 @@ def stopped() -> bool:
 def go_on() -> None:
     """Interrupted if this process was told to end all work, or the current task is wanted no more: called before more of it is begun."""
     if _stop.is_set() or unwanted.get()():
-        msg = "interrupted: `adw resume` goes on where it was"
+        msg = "interrupted: `adw resume` goes on where it was" if _stop.is_set() else "nobody waits for it any more"
         raise Interrupted(msg)
 
 
@@ -153,7 +156,8 @@ def kept(  # noqa: PLR0913 - what decides how a command runs is this much
         raise
     finally:
         os.close(life.theirs)
-    cut, memory = "", _Memory(keeper.pid)
+    cut, memory = "", _Memory(keeper.pid, (env.get("ADW_ISSUE", ""), env.get("ADW_PHASE", "")))
+    _memories.add(memory)
     try:
         while True:
             try:
@@ -167,10 +171,19 @@ def kept(  # noqa: PLR0913 - what decides how a command runs is this much
     finally:
         life.end()
         keeper.wait()
+        _memories.discard(memory)
     if (keeper.returncode < 0 or sys.platform != "linux") and (marker := env.get(MARKER)):
         sweep(marker)  # the keeper itself was killed, or cannot see sessions of others: what it kept is on its own
     go_on()
     return Ended(128 - keeper.returncode if keeper.returncode < 0 else keeper.returncode, cut, memory.most)
+
+
+def held() -> dict[tuple[str, str], int]:
+    """The bytes that commands hold which this process keeps, by issue and phase, as far as was looked."""
+    found: dict[tuple[str, str], int] = {}
+    for memory in list(_memories):
+        found[memory.about] = found.get(memory.about, 0) + memory.now
+    return found
 
 
 def heard(argv: Sequence[str], seconds: float) -> tuple[int, str]:

@@ -23,7 +23,7 @@ from flows.approval import Approval, Form, PlanApproval, ask_a_person
 from flows.delivery import Delivery, run_name
 from flows.reports import publish
 from flows.start import begun
-from flows.work import URGENT, Call, Work, threads
+from flows.work import Call, Work, threads
 from tasks import phases as tasks
 
 UNFIT = "the review found the change unfit to land"
@@ -100,7 +100,7 @@ def check_base(work: Work) -> None:
     """Test the branch as it is, so that no agent is paid for work that could not land."""
     issue = phases.base_issue(work.hub.branch)
     try:
-        work.run(tasks.test_base, issue, phases.base_candidate(work.site, work.hub.tip()), priority=URGENT)
+        work.run(tasks.test_base, issue, phases.base_candidate(work.site, work.hub.tip()))
         work.green.set_result(None)
     except BaseException as no:  # noqa: BLE001 - whatever it is, all issues wait for it
         work.green.set_exception(no)
@@ -140,7 +140,7 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
     while True:
         change = None
         try:
-            change = work.run(tasks.build, issue, plan, attempt, priority=issue.priority)
+            change = work.run(tasks.build, issue, plan, attempt)
             sha = check_and_land(work, issue, change, attempt.number)
             branches.drop(work.hub, issue)
             return Outcome(issue=issue.id, title=issue.title, state="landed", sha=sha, tries=attempt.number)
@@ -201,7 +201,7 @@ def planned(work: Work, issue: Issue, first: Attempt) -> Plan:
         work.journal.phase(work.site.order(issue, "plan"), "cached")
         return plan
     told = replace(first, feedback=decisions.objections(work.hub, issue))
-    return cast("Plan", work.run(tasks.plan, issue, told, priority=issue.priority))
+    return cast("Plan", work.run(tasks.plan, issue, told))
 
 
 def agreed(work: Work, issue: Issue, plan: Plan) -> Plan:
@@ -227,7 +227,7 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
         return sha
     if "landing" in work.site.config.approve:
         first = phases.candidate(work.site, issue, change, work.hub.tip())
-        tested = work.submit(tasks.test, issue, first, attempt, priority=issue.priority + 1)
+        tested = work.submit(tasks.test, issue, first, attempt)
         verdict, reviewed, documented = work.results([tested, *judged(work, issue, change, attempt)])
         insist({"the tests fail": verdict, UNFIT: reviewed})
         approved(work, issue, documented)
@@ -237,7 +237,7 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
         reviewed, documented = work.results(judged(work, issue, change, attempt))
         insist({UNFIT: reviewed})
     except BaseException as no:
-        work.train.leave(seat)
+        work.train.leave(seat, hear=isinstance(no, AgentFailed))
         if seat.landed.done() and seat.landed.exception() is None:
             return seat.landed.result()  # by another run
         if isinstance(no, AgentFailed):  # what the tests say is said with it: both are one try
@@ -248,13 +248,13 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
 
 
 def judged(work: Work, issue: Issue, change: Change, attempt: int) -> list[Call]:
-    """Have a change reviewed and documented; before new builds of the same priority."""
-    return [work.submit(task, issue, change, attempt, priority=issue.priority + 1) for task in (tasks.review, tasks.document)]
+    """Have a change reviewed and documented."""
+    return [work.submit(task, issue, change, attempt) for task in (tasks.review, tasks.document)]
 
 
 def against(tested: "Future[Verdict] | None") -> list[str]:
     """What the tests say against a change, once they have ended."""
-    if tested is None or tested.exception() or tested.result().passed:
+    if tested is None or tested.cancelled() or tested.exception() or tested.result().passed:
         return []
     return [f"the tests fail:\n{tested.result().log}"]
 
