@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass as checked
 
 PHASES = ("plan", "build", "test", "review", "document", "land")
 AGENT_PHASES = ("plan", "build", "review", "document")
+URGENT = 100_000  # the priority of an issue that goes before all others; what stands before a landing still goes first
 
 
 def digest(*parts: object) -> str:
@@ -33,6 +34,7 @@ class Issue:
     body: str
     depends_on: tuple[str, ...] = ()
     priority: int = 0
+    estimate: float = 0.0  # seconds that its phases take together, as a person thinks; 0: nobody said
     flag: str = ""  # the feature flag that the change is put behind
 
     @property

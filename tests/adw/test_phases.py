@@ -56,6 +56,7 @@ DECIDES = {
     "issue.id": set(),
     "issue.priority": set(),
     "issue.depends_on": set(),
+    "issue.estimate": set(),
     "attempt.number": set(),
     "attempt.base": {"build"},
     "attempt.base_tree": {"plan"},
@@ -84,7 +85,7 @@ DECIDES = {
     "agent__build__name": {"build"},
     "budget__run_usd": set(),
 }
-NEW: dict[str, Any] = {"attempt.number": 2, "issue.priority": 2, "agent__command": "sh other", "agent__minutes": 2, "pool__size": 7}
+NEW: dict[str, Any] = {"attempt.number": 2, "issue.priority": 2, "issue.estimate": 60.0, "agent__command": "sh other", "agent__minutes": 2, "pool__size": 7}
 NEW |= {"review__refuse": ("warning",), "agent__review__tools": "run", "agent__build__name": "claude", "budget__run_usd": 3.0}
 LISTS = {"issue.depends_on", "pool__setup_files", "docs"}
 
