@@ -13,7 +13,7 @@ class Rank(NamedTuple):
     later: bool  # than what the next landing waits for
     urgency: int  # the issue's priority, turned round
     new: int
-    way: float  # seconds of the longest way from the issue's start to the end of what waits for it, turned round
+    way: float  # seconds to the end of what waits for it longest, turned round
 
     @classmethod
     def of(cls, issue: Issue, phase: str, way: float, *, front: bool) -> "Rank":

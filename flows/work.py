@@ -3,7 +3,7 @@
 import contextvars
 import inspect
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from contextlib import nullcontext
 from copy import copy
@@ -22,6 +22,7 @@ from prefect_dask.task_runners import DaskTaskRunner
 from adw import guard, proc, results
 from adw.config import override
 from adw.errors import AgentFailed, Conflict, Interrupted
+from adw.forecast import Forecast
 from adw.journal import Journal
 from adw.mirror import Hub
 from adw.model import Arrival, Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict
@@ -63,7 +64,7 @@ class Work:
     places: Places  # the slots that phases get
     cluster: Cluster | None = None  # of other processes; else phases run in threads of this one
     issues: Sequence[Issue] = ()  # in an order in which each comes behind those that it depends on
-    ways: Mapping[str, float] = field(default_factory=dict)  # seconds from the start of an issue to the end of what waits for it longest
+    forecast: Forecast = field(default_factory=lambda: Forecast((), {}))
     train: Train = field(init=False)
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
@@ -134,7 +135,7 @@ class Work:
         return Wish(
             issue=issue.id,
             phase=phase,
-            rank=lambda: Rank.of(issue, phase, self.ways.get(issue.id, 0.0), front=base or self.train.leads(issue)),
+            rank=lambda: Rank.of(issue, phase, self.forecast.remaining(issue, phase), front=base or self.train.leads(issue)),
             memory=reserved / guard.GB or config.pool.memory_gb,
             reserved=bool(reserved),
             asks_model=tasks.LLM in call.task.tags,
