@@ -19,8 +19,9 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import CancelledRun
 from prefect_dask.task_runners import DaskTaskRunner
 
-from adw import guard, proc, results
+from adw import durations, guard, proc, results
 from adw.config import override
+from adw.durations import Learned
 from adw.errors import AgentFailed, Conflict, Interrupted
 from adw.forecast import Forecast
 from adw.journal import Journal
@@ -62,9 +63,11 @@ class Work:
     journal: Journal
     landed: dict[str, str]  # issue id → commit, before this run
     places: Places  # the slots that phases get
+    usual: dict[str, Learned]  # how long phases take here
     cluster: Cluster | None = None  # of other processes; else phases run in threads of this one
-    issues: Sequence[Issue] = ()  # in an order in which each comes behind those that it depends on
-    forecast: Forecast = field(default_factory=lambda: Forecast((), {}))
+    issues: Sequence[Issue] = field(default=(), init=False)  # in an order in which each comes behind those that it depends on
+    noted: set[str] = field(default_factory=set)  # the notes of issues that were added and are taken up, or refused
+    forecast: Forecast = field(init=False)
     train: Train = field(init=False)
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
@@ -75,6 +78,12 @@ class Work:
         other = copy(self)
         other.site = replace(self.site, config=override(self.site.config, **settings))
         return other
+
+    def include(self, issues: Sequence[Issue]) -> None:
+        """Have issues be part of it, behind those that are, and foresee how long each still takes."""
+        self.issues = [*self.issues, *issues]
+        ahead = [issue for issue in self.issues if issue.id not in self.landed]
+        self.forecast = Forecast(ahead, durations.expected(ahead, self.usual))
 
     def begin(self, issue: Issue, number: int = 1) -> Attempt:
         """Begin a try at an issue, on the tip of now; the same one if it was begun before, and its base is still in the branch."""
