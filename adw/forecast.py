@@ -18,7 +18,7 @@ from adw.rank import NEW, Rank
 CHECKS = ("test", "review", "document")
 BEFORE = {"plan": (), "build": ("plan",), **dict.fromkeys(CHECKS, ("build",)), "land": CHECKS}
 
-Ranked = tuple[bool, Rank, int]
+Ranked = tuple[bool, Rank]
 
 
 class Step(NamedTuple):
@@ -151,12 +151,15 @@ class Forecast:
 
     @cached_property
     def _ranks(self) -> dict[Step, Ranked]:
-        """Who goes first, as in a run, and of two that are equal who was given first.
+        """Who goes first, as in a run.
 
         Of the train only this is foreseen: that whatever stands before a landing will soon be at its front.
         """
-        ranks = {step: Rank.of(self._issues[step.issue], step.phase, self._ahead[step], front=step.phase not in NEW) for step in self._needs}
-        return {step: (step.phase != "land", ranks[step], place) for place, step in enumerate(self._needs)}
+        places = {issue: place for place, issue in enumerate(self._issues)}
+        return {
+            step: (step.phase != "land", Rank.of(self._issues[step.issue], step.phase, self._ahead[step], places[step.issue], front=step.phase not in NEW))
+            for step in self._needs
+        }
 
 
 @dataclass

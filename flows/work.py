@@ -68,6 +68,7 @@ class Work:
     issues: Sequence[Issue] = field(default=(), init=False)  # in an order in which each comes behind those that it depends on
     noted: set[str] = field(default_factory=set)  # the notes of issues that were added and are taken up, or refused
     forecast: Forecast = field(init=False)
+    _order: dict[str, int] = field(init=False, default_factory=dict)  # of the issues
     train: Train = field(init=False)
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
@@ -82,6 +83,7 @@ class Work:
     def include(self, issues: Sequence[Issue]) -> None:
         """Have issues be part of it, behind those that are, and foresee how long each still takes."""
         self.issues = [*self.issues, *issues]
+        self._order = {issue.id: place for place, issue in enumerate(self.issues)}
         ahead = [issue for issue in self.issues if issue.id not in self.landed]
         self.forecast = Forecast(ahead, durations.expected(ahead, self.usual))
 
@@ -144,7 +146,7 @@ class Work:
         return Wish(
             issue=issue.id,
             phase=phase,
-            rank=lambda: Rank.of(issue, phase, self.forecast.remaining(issue, phase), front=base or self.train.leads(issue)),
+            rank=lambda: Rank.of(issue, phase, self.forecast.remaining(issue, phase), self._order.get(issue.id, 0), front=base or self.train.leads(issue)),
             memory=reserved / guard.GB or config.pool.memory_gb,
             reserved=bool(reserved),
             asks_model=tasks.LLM in call.task.tags,

@@ -4,11 +4,11 @@ from adw.model import URGENT, Issue
 from adw.rank import Rank
 
 
-def of(phase: str, way: float = 0.0, priority: int = 0, *, front: bool = False) -> Rank:
-    return Rank.of(Issue(id="a", title="Add a", body="", priority=priority), phase, way, front=front)
+def of(phase: str, way: float = 0.0, priority: int = 0, place: int = 0, *, front: bool = False) -> Rank:
+    return Rank.of(Issue(id="a", title="Add a", body="", priority=priority), phase, way, place, front=front)
 
 
-def test_what_the_next_landing_waits_for_goes_first_then_priority_then_what_is_built_then_the_longest_way() -> None:
+def test_what_the_next_landing_waits_for_goes_first_then_priority_then_what_is_built_then_the_longest_way_then_the_order() -> None:
     order = [
         of("review", front=True),
         of("plan", priority=URGENT),
@@ -20,6 +20,7 @@ def test_what_the_next_landing_waits_for_goes_first_then_priority_then_what_is_b
         of("build", way=8),
         of("build", way=7),
         of("plan", way=9),
+        of("plan", way=9, place=1),
         of("test", priority=-1),
     ]
     assert all(first < second for first, second in pairwise(order))

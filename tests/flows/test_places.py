@@ -15,7 +15,7 @@ from tests.adw.tools import until
 
 
 def rank(priority: int = 0) -> Rank:
-    return Rank.of(Issue(id="a", title="Add a", body="", priority=priority), "build", 0.0, front=False)
+    return Rank.of(Issue(id="a", title="Add a", body="", priority=priority), "build", 0.0, 0, front=False)
 
 
 def wish(name: str = "a", priority: int = 0, **more: Any) -> Wish:
