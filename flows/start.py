@@ -55,7 +55,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         work = Work(site, hub, journal, landed, places, durations.learned(hub.place), cluster)
         work.include(graph.in_order(asked, frozenset(landed)))
         take_up(work)
-        work.train = Train(Rails(work), lambda: places.slots, landed, tip)
+        work.train = Train(Rails(work), lambda: places.slots, landed, tip, squash=config.squash_train)
         if not (cluster or delivery.dry_run):
             stack.enter_context(_lent(config, places, journal))
         _begin(work)

@@ -27,6 +27,7 @@ from adw.forecast import Forecast
 from adw.journal import Journal
 from adw.mirror import Hub
 from adw.model import Arrival, Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict
+from adw.partition import Partition
 from adw.phases import Site
 from adw.rank import Rank
 from adw.train import Train
@@ -70,6 +71,7 @@ class Work:
     forecast: Forecast = field(init=False)
     _order: dict[str, int] = field(init=False, default_factory=dict)  # of the issues
     train: Train = field(init=False)
+    partition: Partition = field(init=False)
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
     green: "Future[None]" = field(default_factory=Future)  # set once the tests are known to pass on the branch as it is

@@ -111,7 +111,7 @@ def test_a_run_of_many_issues_fits_on_the_screen_with_its_status_and_first_what_
     ("width", "height", "at_work", "rest"),
     [
         (80, 24, 6, "… and 494 more: 327 not begun, 100 landed, 60 waiting, 6 at work, 1 refused"),
-        (140, 50, 12, "… and 470 more: 327 not begun, 100 landed, 42 waiting, 1 refused"),
+        (140, 50, 12, "… and 480 more: 327 not begun, 100 landed, 52 waiting, 1 refused"),
     ],
 )
 def test_of_five_hundred_issues_those_that_move_are_shown_and_the_others_counted(width: int, height: int, at_work: int, rest: str) -> None:
