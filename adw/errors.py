@@ -20,7 +20,7 @@
     │   └── BudgetSpent     what may be spent is spent
     ├── Conflict        a change does not merge onto the tip: it is built again there
     ├── Blocked         the change is good, but something of the user's stands in the way of landing
-    ├── Interrupted     the run was told to end; what was done is kept
+    ├── Interrupted     the run was told to end, or nobody waits for this any more; what was done is kept
     ├── DiskFull        no lease is given before room is made
     └── GitFailed       someone must look
 
@@ -109,7 +109,7 @@ class Blocked(AdwError):
 
 
 class Interrupted(AdwError):
-    """The run was told to end."""
+    """The run was told to end, or nobody waits for this piece of it any more."""
 
 
 class DiskFull(AdwError):

@@ -33,6 +33,7 @@ __all__ = [
     "end_children",
     "go_on",
     "heard",
+    "held",
     "kept",
     "spawn",
     "stopped",
@@ -47,6 +48,7 @@ KEEPER = Path(__file__).with_name("keeper.py")
 # Whether nobody waits any more for what the current task does; set by whoever runs tasks for another process.
 unwanted: ContextVar[Callable[[], bool]] = ContextVar("unwanted", default=lambda: False)
 _lives: "set[_Life]" = set()
+_pulses: dict[Pulse, tuple[str, str]] = {}  # of what is kept now, by issue and phase
 _stop = threading.Event()
 
 
@@ -91,7 +93,7 @@ def stopped() -> bool:
 def go_on() -> None:
     """Interrupted if this process was told to end all work, or the current task is wanted no more: called before more of it is begun."""
     if _stop.is_set() or unwanted.get()():
-        msg = "interrupted: `adw resume` goes on where it was"
+        msg = "interrupted: `adw resume` goes on where it was" if _stop.is_set() else "nobody waits for it any more"
         raise Interrupted(msg)
 
 
@@ -134,6 +136,7 @@ def kept(  # noqa: PLR0913 - what decides how a command runs is this much
     finally:
         os.close(life.theirs)
     cut, silent, pulse = "", False, Pulse(keeper.pid, log, silent_minutes)
+    _pulses[pulse] = (env.get("ADW_ISSUE", ""), env.get("ADW_PHASE", ""))
     try:
         while True:
             try:
@@ -149,10 +152,19 @@ def kept(  # noqa: PLR0913 - what decides how a command runs is this much
     finally:
         life.end()
         keeper.wait()
+        del _pulses[pulse]
     if (keeper.returncode < 0 or sys.platform != "linux") and (marker := env.get(MARKER)):
         sweep(marker)  # the keeper itself was killed, or cannot see sessions of others: what it kept is on its own
     go_on()
     return Ended(128 - keeper.returncode if keeper.returncode < 0 else keeper.returncode, cut, silent, pulse.most)
+
+
+def held() -> dict[tuple[str, str], int]:
+    """The bytes that commands hold which this process keeps, by issue and phase, as far as was looked."""
+    found: dict[tuple[str, str], int] = {}
+    for pulse, about in list(_pulses.items()):
+        found[about] = found.get(about, 0) + pulse.now
+    return found
 
 
 def heard(argv: Sequence[str], seconds: float) -> tuple[int, str]:

@@ -14,7 +14,7 @@ class Pulse:
     """Of a process and all below it."""
 
     def __init__(self, pid: int, log: Path, minutes: float) -> None:
-        self.most = 0  # bytes that they held at once at most, each page of each
+        self.now, self.most = 0, 0  # bytes that they hold, and held at once at most, each page of each
         self.silent = False  # for so many minutes (0: it does not matter) they have printed nothing into the log, and done next to nothing
         self._pid, self._log, self._seconds = pid, log, minutes * 60
         self._each, self._due = min(EACH, self._seconds or EACH), 0.0
@@ -25,8 +25,8 @@ class Pulse:
         if (now := time.monotonic()) < self._due:
             return
         self._due = now + self._each
-        held, worked = self._added_up()
-        self.most = max(self.most, held)
+        self.now, worked = self._added_up()
+        self.most = max(self.most, self.now)
         if self._seconds:
             self._listen(now, worked)
 
