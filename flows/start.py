@@ -52,7 +52,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         places = Places(lambda: min(config.agent.requests or inf, throttle.now), lambda text: journal.event("note", text=text))
         cluster = None if delivery.dry_run else stack.enter_context(opened(site, hub, journal, places))
         work = Work(site, hub, journal, landed, places, cluster, graph.in_order(asked, frozenset(landed)))
-        work.train = Train(Rails(work), lambda: places.slots, landed, tip)
+        work.train = Train(Rails(work), lambda: places.slots, landed, tip, squash=config.squash_train)
         if not (cluster or delivery.dry_run):
             stack.enter_context(_lent(config, places, journal))
         _begin(work)

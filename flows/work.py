@@ -25,6 +25,7 @@ from adw.errors import AgentFailed, Conflict, Interrupted
 from adw.journal import Journal
 from adw.mirror import Hub
 from adw.model import Arrival, Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict
+from adw.partition import Partition
 from adw.phases import Site
 from adw.rank import Rank
 from adw.train import Train
@@ -65,6 +66,7 @@ class Work:
     issues: Sequence[Issue] = ()  # in an order in which each comes behind those that it depends on
     ways: Mapping[str, float] = field(default_factory=dict)  # seconds from the start of an issue to the end of what waits for it longest
     train: Train = field(init=False)
+    partition: Partition = field(init=False)
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
     green: "Future[None]" = field(default_factory=Future)  # set once the tests are known to pass on the branch as it is
