@@ -24,10 +24,13 @@ def slots(pool: PoolConfig) -> int:
 
 
 def memory(allowed: Mapping[tuple[str, str], float] = MappingProxyType({})) -> float:
-    """GB for all that works in slots: what may be lent of the free memory, and what those at work hold of what they are allowed, by issue and phase."""
-    held = proc.held() if allowed else {}
-    theirs = sum(min(allowance, held.get(about, 0) / GB) for about, allowance in allowed.items())
-    return psutil.virtual_memory().available / GB * SAFETY + theirs
+    """GB for all that works in slots; `allowed` is what each of those at work may take, by issue and phase."""
+    return lendable(psutil.virtual_memory().available, allowed, proc.held() if allowed else {})
+
+
+def lendable(free: float, allowed: Mapping[tuple[str, str], float], held: Mapping[tuple[str, str], float]) -> float:
+    """GB for all that works in slots: of the bytes that are free the part that is lent, and what those at work hold of what they may take."""
+    return free / GB * SAFETY + sum(min(allowance, held.get(about, 0) / GB) for about, allowance in allowed.items())
 
 
 def load() -> float:

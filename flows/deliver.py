@@ -7,8 +7,8 @@ the gate: never more at once than the pool has slots.
 import contextvars
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from adw.config import Gate
 from adw.errors import AdwError, AgentFailed, Blocked, Collided, Conflict, Halted, Interrupted, Misuse
 from adw.model import Attempt, Change, Issue, Outcome, Plan, Verdict
 from adw.partition import Partition
+from flows.adding import take_up
 from flows.approval import Approval, Form, PlanApproval, ask_a_person
 from flows.delivery import Delivery, run_name
 from flows.reports import publish
@@ -29,6 +30,8 @@ from flows.work import Call, Work, threads
 from tasks import phases as tasks
 
 UNFIT = "the review found the change unfit to land"
+MOST = 10_000  # issues at once: each has a thread, made when it is needed
+LOOK_EACH = 0.5  # seconds between looks at what was added
 How = Callable[[Work, Issue], Outcome]  # an issue goes through its phases
 
 
@@ -66,8 +69,8 @@ def worked_on(work: Work, delivery: Delivery) -> list[Outcome]:
     if delivery.dry_run:
         return foreseen(work)
     if delivery.only == "plan":
-        return deliver_all(work, work.issues, _planned, allow_red_base=True)
-    return deliver_all(work, work.issues, _delivered, allow_red_base=delivery.allow_red_base)
+        return deliver_all(work, _planned, allow_red_base=True)
+    return deliver_all(work, _delivered, allow_red_base=delivery.allow_red_base)
 
 
 def foreseen(work: Work) -> list[Outcome]:
@@ -81,19 +84,23 @@ def foreseen(work: Work) -> list[Outcome]:
     return outcomes
 
 
-def deliver_all(work: Work, issues: Sequence[Issue], how: How, *, allow_red_base: bool) -> list[Outcome]:
-    """Deliver the issues side by side, each when those it depends on have landed; outcomes in the order of the issues."""
-    work.outcomes = {issue.id: Future() for issue in issues}
-    work.partition = Partition([issue.id for issue in issues], [issue.id for issue in issues if not set(issue.depends_on) & work.outcomes.keys()])
-    if allow_red_base or all(issue.id in work.landed for issue in issues):
+def deliver_all(work: Work, how: How, *, allow_red_base: bool) -> list[Outcome]:
+    """Deliver the issues side by side, each when those it depends on have landed, with those that are added meanwhile; outcomes in their order."""
+    work.partition = Partition()
+    if allow_red_base or all(issue.id in work.landed for issue in work.issues):
         work.green.set_result(None)
-    with ThreadPoolExecutor(len(issues) + 1, thread_name_prefix="issue") as workers:
+    with ThreadPoolExecutor(MOST, thread_name_prefix="issue") as workers:
         try:
             if not work.green.done():
                 workers.submit(contextvars.copy_context().run, check_base, work)
-            for issue in issues:
-                workers.submit(contextvars.copy_context().run, deliver_one, work, issue, how)
-            return [work.outcomes[issue.id].result() for issue in issues]
+            new = work.issues
+            while new or wait(work.outcomes.values(), LOOK_EACH).not_done:
+                work.outcomes |= {issue.id: Future() for issue in new}
+                work.partition.join([issue.id for issue in new], [issue.id for issue in new if not set(issue.depends_on) & work.outcomes.keys()])
+                for issue in new:
+                    workers.submit(contextvars.copy_context().run, deliver_one, work, issue, how)
+                new = take_up(work)
+            return [work.outcomes[issue.id].result() for issue in work.issues]
         except BaseException:  # as when a worker cancels the flow: the agents first, or their tasks would not end
             proc.end_all()
             raise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefect.runtime import deployment, flow_run
 
-from adw import graph, proc, sandbox
+from adw import durations, graph, proc, sandbox
 from adw.config import Config
 from adw.desk import at_desk
 from adw.errors import AdwError
@@ -20,6 +20,7 @@ from adw.phases import Site
 from adw.pool import Pool
 from adw.train import Train
 from flows import blocks
+from flows.adding import take_up
 from flows.cluster import opened
 from flows.delivery import Delivery, configured, new_name
 from flows.lending import Lending, insist_on_memory
@@ -51,7 +52,9 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         throttle = Throttle(journal)
         places = Places(lambda: min(config.agent.requests or inf, throttle.now), lambda text: journal.event("note", text=text))
         cluster = None if delivery.dry_run else stack.enter_context(opened(site, hub, journal, places))
-        work = Work(site, hub, journal, landed, places, cluster, graph.in_order(asked, frozenset(landed)))
+        work = Work(site, hub, journal, landed, places, durations.learned(hub.place), cluster)
+        work.include(graph.in_order(asked, frozenset(landed)))
+        take_up(work)
         work.train = Train(Rails(work), lambda: places.slots, landed, tip, squash=config.squash_train)
         if not (cluster or delivery.dry_run):
             stack.enter_context(_lent(config, places, journal))

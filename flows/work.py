@@ -3,7 +3,7 @@
 import contextvars
 import inspect
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from contextlib import nullcontext
 from copy import copy
@@ -19,9 +19,11 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import CancelledRun
 from prefect_dask.task_runners import DaskTaskRunner
 
-from adw import guard, proc, results
+from adw import durations, guard, proc, results
 from adw.config import override
+from adw.durations import Learned
 from adw.errors import AgentFailed, Conflict, Interrupted
+from adw.forecast import Forecast
 from adw.journal import Journal
 from adw.mirror import Hub
 from adw.model import Arrival, Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict
@@ -62,9 +64,12 @@ class Work:
     journal: Journal
     landed: dict[str, str]  # issue id → commit, before this run
     places: Places  # the slots that phases get
+    usual: dict[str, Learned]  # how long phases take here
     cluster: Cluster | None = None  # of other processes; else phases run in threads of this one
-    issues: Sequence[Issue] = ()  # in an order in which each comes behind those that it depends on
-    ways: Mapping[str, float] = field(default_factory=dict)  # seconds from the start of an issue to the end of what waits for it longest
+    issues: Sequence[Issue] = field(default=(), init=False)  # in an order in which each comes behind those that it depends on
+    noted: set[str] = field(default_factory=set)  # the notes of issues that were added and are taken up, or refused
+    forecast: Forecast = field(init=False)
+    _order: dict[str, int] = field(init=False, default_factory=dict)  # of the issues
     train: Train = field(init=False)
     partition: Partition = field(init=False)
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
@@ -76,6 +81,13 @@ class Work:
         other = copy(self)
         other.site = replace(self.site, config=override(self.site.config, **settings))
         return other
+
+    def include(self, issues: Sequence[Issue]) -> None:
+        """Have issues be part of it, behind those that are, and foresee how long each still takes."""
+        self.issues = [*self.issues, *issues]
+        self._order = {issue.id: place for place, issue in enumerate(self.issues)}
+        ahead = [issue for issue in self.issues if issue.id not in self.landed]
+        self.forecast = Forecast(ahead, durations.expected(ahead, self.usual))
 
     def begin(self, issue: Issue, number: int = 1) -> Attempt:
         """Begin a try at an issue, on the tip of now; the same one if it was begun before, and its base is still in the branch."""
@@ -136,7 +148,7 @@ class Work:
         return Wish(
             issue=issue.id,
             phase=phase,
-            rank=lambda: Rank.of(issue, phase, self.ways.get(issue.id, 0.0), front=base or self.train.leads(issue)),
+            rank=lambda: Rank.of(issue, phase, self.forecast.remaining(issue, phase), self._order.get(issue.id, 0), front=base or self.train.leads(issue)),
             memory=reserved / guard.GB or config.pool.memory_gb,
             reserved=bool(reserved),
             asks_model=tasks.LLM in call.task.tags,

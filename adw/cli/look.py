@@ -93,11 +93,11 @@ def show(name: str, repo: Path, *, as_json: bool) -> None:
 
 def known(hub: Hub, repo: Path, name: str) -> list[tuple[Journal, Issue]]:
     """The runs that know an issue, the newest first, each with the issue as it was then; Misuse if there is none."""
-    asked = [(journal, one) for journal in cleaning.journals(hub.place) for one in journal.order().get("issues", []) if one["id"] == name]
+    asked = [(journal, issue) for journal in cleaning.journals(hub.place) for issue in journal.issues() if issue.id == name]
     if not asked:
         msg = f"no run of {repo.absolute()} knows an issue {name!r}: `adw status` shows those of the last one"
         raise Misuse(msg)
-    return [(journal, Issue(**{**one, "depends_on": tuple(one["depends_on"])})) for journal, one in asked]
+    return asked
 
 
 def clean(repo: Path, days: float) -> None:

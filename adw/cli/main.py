@@ -68,6 +68,16 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
 
 
 @app.command()
+def add(
+    issues: Issues, repo: Repo = HERE, run: Annotated[str, typer.Option("--run", help="The run; by default the newest one that is under way.")] = ""
+) -> None:
+    """Add issues to a run that is under way; what is urgent takes the next slot."""
+    from adw.cli.add import add as add_to  # noqa: PLC0415
+
+    add_to(issues, run, repo)
+
+
+@app.command()
 def plan(  # noqa: PLR0913 - as for `run`
     issues: Issues,
     repo: Repo = HERE,

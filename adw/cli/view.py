@@ -113,6 +113,10 @@ class LineView:
             self._line(since, f"{event['issue']}: approval {event['state']}" + (f": {progress.ui}" if event["state"] == "wanted" else ""))
         elif event["event"] in {"breaker", "limit", "throttled"}:
             self._line(since, _hindrance(event))
+        elif event["event"] == "slots":
+            self._line(since, f"{event['now']} of {event['size']} slots are lent: {event['reason']}")
+        elif event["event"] == "added" and event["issues"]:
+            self._line(since, f"added: {', '.join(issue['id'] for issue in event['issues'])}")
         elif event["event"] == "note":
             self._line(since, event["text"])
         elif event["event"] == "flow started":
