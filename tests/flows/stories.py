@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from adw import graph, landing
+from adw import durations, graph, landing
 from adw.config import AgentConfig, ChecksConfig, Config, PoolConfig, SandboxConfig
 from adw.errors import Transient
 from adw.journal import Journal
@@ -103,7 +103,7 @@ done
 class Direct(Work):
     """Phases in this process, and no Prefect server; all else is as in any run."""
 
-    def _done_here(self, call: Call, unwanted: Callable[[], bool], *, known: bool = False) -> Done:
+    def _done_here(self, call: Call, _unwanted: Callable[[], bool], *, known: bool = False) -> Done:  # noqa: ARG002
         for _ in range(3):
             try:
                 return Done(call.task.fn(self.site, *call.args), cached=False)
@@ -209,9 +209,10 @@ def act(stage: Stage, home: str, run: str) -> None:
     places = Places()
     places.update({"here": Offer(stage.story.slots)})
     site = Site(run=run, repository=str(stage.hub), branch="main", config=stage.config)
-    work = Direct(site, hub, journal, landed, places, None, graph.in_order(stage.issues, frozenset(landed)))
+    work = Direct(site, hub, journal, landed, places, durations.learned(hub.place))
+    work.include(graph.in_order(stage.issues, frozenset(landed)))
     work.train = Train(Rails(work), lambda: places.slots, landed, tip, squash=stage.story.squash)
-    outcomes = deliver_all(work, work.issues, _delivered, allow_red_base=False)
+    outcomes = deliver_all(work, _delivered, allow_red_base=False)
     (journal.folder / "outcomes.json").write_text(json.dumps([asdict(outcome) for outcome in outcomes]))
 
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from adw import clean
 from adw.lock import try_lock
 from adw.mirror import find_hub
 from tests.flows.stories import FATES, Stage, Step, Story, Wanted, acted, git
@@ -117,7 +116,6 @@ def check(stage: Stage, home: Path, ended: dict[str, str]) -> None:
     assert not [*hub.place.mirror.rglob("*.lock"), *stage.hub.rglob("*.lock")]
     branches = set(git(stage.hub, "for-each-ref", "--format=%(refname)", "refs/heads").split())
     assert branches <= {"refs/heads/main", *(f"refs/heads/adw/{name}" for name in ended.keys() - good)}
-
 
 
 @pytest.mark.timeout(1500)
