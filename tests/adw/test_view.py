@@ -167,7 +167,7 @@ def test_scripts_are_told_what_was_spent_on_each_issue_and_what_the_limits_are(t
     told = outcome_for_scripts(journal)
     assert told["spent"] == {"usd": 1.05, "saved": 0.0, "unpriced": 12_345, "calls": 2, "input": 24_000, "output": 690, "cache_read": 0, "cache_write": 0}
     assert [(name, row["spent"]["usd"], row["spent"]["calls"]) for name, row in told["issues"].items()] == [("a", 1.05, 1), ("b", 0.0, 1)]
-    assert told["limits"] == {"breaker": f"open: {TROUBLE[0]['reason']}", "agents": 2, "throttled": 1}
+    assert told["limits"] == {"breaker": f"open: {TROUBLE[0]['reason']}", "agents": 2, "slots": "", "throttled": 1}
 
 
 @pytest.mark.parametrize(
