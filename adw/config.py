@@ -72,6 +72,12 @@ class AgentConfig(Section):
     )
     script: str = Field("", description="For `scripted`: the path of its script, relative to the repository.")
     minutes: Minutes = Field(30, description="The time limit of one phase, in minutes.")
+    silent_minutes: float = Field(
+        15,
+        ge=0,
+        description="After how many minutes in which it printed nothing, and neither it nor its commands did anything, an agent is stopped and goes on "
+        "with its session; 0: never.",
+    )
     turns: int = Field(0, ge=0, description="How many turns an agent may take in one phase; 0: as many as it likes.")
     usd: float = Field(0.0, ge=0, description="What one phase may cost, in US dollars; 0: no limit but the budget.")
     output_mb: float = Field(64.0, gt=0, description="How much an agent may print in one phase, in MB.")

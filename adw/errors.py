@@ -4,6 +4,7 @@
     ├── Misuse          wrong use or configuration: nothing was started (exit 2)
     ├── Transient       the same call may work later: tasks retry on this and nothing else
     │   ├── AgentCrashed    killed by a signal: says nothing about the work
+    │   │   └── AgentSilent     stopped by adw, as it gave no sign of life
     │   ├── ModelAway       the model's API cannot be reached, or failed
     │   │   └── RateLimited     it has too much to do, for us (429) or for all (529)
     │   ├── SetupFailed     the setup command of a slot failed
@@ -41,6 +42,10 @@ class Transient(AdwError):
 
 class AgentCrashed(Transient):
     """The agent's process was killed from outside, by the kernel or by a person."""
+
+
+class AgentSilent(AgentCrashed):
+    """The agent printed nothing and did nothing for so long that it was stopped; it goes on with its session."""
 
 
 class ModelAway(Transient):

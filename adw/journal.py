@@ -137,14 +137,15 @@ class Journal:
 
     def progress(self) -> Progress:
         """The state of the run, from all its events."""
-        reader = self.reader()
-        for _ in reader.news():
-            pass
-        return reader.progress
+        return self.reader().caught_up()
 
     def reader(self, *, from_now: bool = False) -> "Reader":
-        """What reads the events as they come, from the first one or from now on."""
-        return Reader(self, self.events()[1] if from_now else 0)
+        """What reads the events as they come: from the first one; or from now on, with no more of what was than what it cost."""
+        reader = Reader(self)
+        if from_now:
+            before = reader.caught_up()
+            reader.progress = Progress(spent=before.spent, spent_in=before.spent_in)
+        return reader
 
     def events(self, start: int = 0) -> tuple[list[dict[str, Any]], int]:
         """The events from a byte position on, and the position behind the last whole one."""
@@ -167,9 +168,15 @@ class Journal:
 class Reader:
     """Reads the events of a run as they come, each once, and folds them into its state."""
 
-    def __init__(self, journal: Journal, position: int) -> None:
+    def __init__(self, journal: Journal) -> None:
         self.progress = Progress()
-        self._journal, self._position = journal, position
+        self._journal, self._position = journal, 0
+
+    def caught_up(self) -> Progress:
+        """The state after all events that there are."""
+        for _ in self.news():
+            pass
+        return self.progress
 
     def news(self) -> Iterator[dict[str, Any]]:
         """The events since the last time, each when it is in the state."""

@@ -17,7 +17,7 @@ from adw.agents import ready
 from adw.agents.command import missing_program
 from adw.cli import api
 from adw.cli.supervise import new_run, supervise
-from adw.cli.view import print_json
+from adw.cli.view import in_ui, print_json
 from adw.config import Config, override
 from adw.errors import Misuse
 from adw.home import Place, writable_home
@@ -51,7 +51,7 @@ def hand_over(journal: Journal, *, as_json: bool) -> int:
     if as_json:
         print_json(outcome(journal))
     else:
-        sys.stdout.write(f"handed over as run {journal.folder.name}: `adw status --follow` shows it\nin the Prefect UI: {ui}\n")
+        sys.stdout.write(f"handed over as run {journal.folder.name}: `adw status --follow` shows it\n{in_ui(ui)}\n")
     return 0
 
 

@@ -286,7 +286,8 @@ def test_a_command_that_nobody_waits_for_any_more_is_ended(tmp_path: Path) -> No
         proc.unwanted.reset(before)
 
 
-def test_the_memory_of_a_command_and_its_tools_is_told_while_it_runs_and_when_it_has_ended(tmp_path: Path) -> None:
+def test_the_memory_of_a_command_and_its_tools_is_told_while_it_runs_and_when_it_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adw.pulse.EACH", 0.0)
     fifo, tool = tmp_path / "fifo", tmp_path / "tool.py"
     os.mkfifo(fifo)
     tool.write_text(f"x = bytearray(120_000_000)\nopen({str(fifo)!r}).read()\n")

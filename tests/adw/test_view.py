@@ -76,6 +76,11 @@ def test_the_status_line_has_the_money_of_all_issues() -> None:
     assert "1 phases at work · $2.10 · 24.7k tokens" in drawn(folded(phase("running"), paid(), paid(issue="b")))
 
 
+def test_the_status_line_says_who_waits_for_approval_and_not_where_as_the_terminal_may_ask_itself() -> None:
+    shown = drawn(folded({"event": "approval", "issue": "a", "state": "wanted"}))
+    assert [line.split(" · ")[-1] for line in shown.splitlines() if "approval" in line] == ["a waits for approval"]
+
+
 def test_a_run_whose_agents_tell_nothing_shows_no_money() -> None:
     shown = drawn(folded(phase("running")))
     assert ("tokens" in shown, "spent" in shown, "$" in shown) == (False, False, False)
