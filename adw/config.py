@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, Val
 from pydantic.fields import FieldInfo
 
 from adw.errors import Misuse
+from adw.model import AGENT_PHASES
 
 FILE = "adw.toml"
 SCHEMA_FILE = ".adw.schema.json"
@@ -323,7 +324,7 @@ class Config(Section):
 
     def reserved(self, phase: str) -> int:
         """The bytes to reserve for a phase; 0 if nobody asks for it."""
-        return self.test.memory if phase == "test" else self.agent.at(phase).memory
+        return self.agent.at(phase).memory if phase in AGENT_PHASES else self.test.memory if phase == "test" else 0
 
 
 def parse(text: str, where: str) -> Config:
