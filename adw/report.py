@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from adw import decisions, results
@@ -33,6 +33,7 @@ def run_report(progress: Progress, outcomes: Sequence[Outcome], pages: Mapping[s
     ]
     took = max(progress.last - progress.began, 0.001)
     lines += ["", f"{progress.ran} phases ran and {progress.cached} were found done; {took:.0f} s, and {progress.work:.0f} s of phases one after another.", ""]
+    lines += _checks(progress)
     lines += spending(progress.spent_by_phase)
     if held := [f"{phase} {size / 1e6:,.0f} MB" for phase, size in progress.memory.items() if size]:
         lines += [f"Memory that one agent held at most, its tools included: {', '.join(held)}.", ""]
@@ -47,12 +48,13 @@ def issue_report(hub: Source, issue: Issue, outcome: Outcome, progress: Progress
     lines = [f"# {issue.title}", "", f"`{issue.id}`: {outcome.state}" + (f" as {outcome.sha[:10]}" if outcome.sha else ""), ""]
     if outcome.reason:
         lines += [fenced(outcome.reason), ""]
-    newest = newest_results(hub.mirror, issue.key)
+    newest = newest_results(hub.mirror, issue.key, progress.checks)
     if plan := newest_plan(hub, issue):
         lines += _plan(plan)
-    for phase in ("test", "review"):
+    for phase in ("test", "review", *progress.checks):
+        name = f"{phase} ({progress.standing(phase)})" if phase in progress.checks else phase.capitalize()
         if sha := newest.get(phase):
-            lines += _verdict(phase, Verdict(**json.loads(hub.mirror.message(sha))))
+            lines += _verdict(name, Verdict(**json.loads(hub.mirror.message(sha))))
     if change := outcome.sha or newest.get("document") or newest.get("build"):
         lines += ["## Change", "", fenced(hub.mirror.diff(f"{change}^", change)[:SHOWN], "diff"), ""]
     lines += spending(progress.spent_on(issue.id))
@@ -88,14 +90,27 @@ def _plan(plan: Plan) -> list[str]:
     return lines
 
 
-def _verdict(phase: str, verdict: Verdict) -> list[str]:
-    """How a test or a review ended, and what was found."""
-    lines = [f"## {phase.capitalize()}: {'passed' if verdict.passed else 'no'}", "", fenced(verdict.log), ""]
+def _verdict(what: str, verdict: Verdict) -> list[str]:
+    """How a test, a review or a check ended, and what was found."""
+    ended = "flaky" if verdict.flaky else "passed" if verdict.passed else "no"
+    lines = [f"## {what}: {ended}", "", fenced(verdict.log), ""]
     if verdict.findings:
         lines += _table(
             ("severity", "place", "finding"), [[found.severity, _files([found.place] if found.place else []), _plain(found.text)] for found in verdict.findings]
         )
     return lines
+
+
+def _checks(progress: Progress) -> list[str]:
+    """How often each check of the repository's own ended how, over all issues; what it said to the branch as it is; what is flaky."""
+    lines = []
+    if progress.checks:
+        ended = {name: Counter(row.cells[name].state for row in progress.rows.values() if name in row.cells) for name in progress.checks}
+        rows = [[name, progress.standing(name), ", ".join(f"{number} {state}" for state, number in sorted(ended[name].items()))] for name in progress.checks]
+        lines += ["## Checks", "", *_table(("check", "counts as", "issues"), rows)]
+    for name, log in progress.red.items():
+        lines += [f"`{name}` says no to the branch as it is:", "", fenced(log), ""]
+    return [*lines, *(f"- {line}" for line in progress.flakes), *([""] if progress.flakes else [])]
 
 
 def _files(names: Sequence[str]) -> str:
@@ -139,14 +154,14 @@ def _plan_files(plan: Plan) -> str:
     return f"\nFiles: {_files(plan.files)}\n" if plan.files else ""
 
 
-def newest_results(mirror: Git, issue_key: str) -> dict[str, str]:
-    """The newest recorded commit of each phase of an issue."""
+def newest_results(mirror: Git, issue_key: str, checks: Collection[str] = ()) -> dict[str, str]:
+    """The newest recorded commit of each phase of an issue, and of each of these checks."""
     out = mirror.run("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", f"refs/adw/{issue_key}")
     found: dict[str, str] = {}
     for line in out.splitlines():
         name, sha = line.split(" ")
         phase = name.split("/")[3]
-        if phase in PHASES:
+        if phase in PHASES or phase in checks:
             found[phase] = sha
     return found
 

@@ -20,6 +20,7 @@ from adw.config import Gate
 from adw.errors import AdwError, AgentFailed, Blocked, Conflict, Halted, Interrupted, Misuse
 from adw.model import Attempt, Change, Issue, Outcome, Plan, Verdict
 from flows.approval import Approval, Form, PlanApproval, ask_a_person
+from flows.checks import noes
 from flows.delivery import Delivery, run_name
 from flows.reports import publish
 from flows.start import begun
@@ -65,6 +66,8 @@ def worked_on(work: Work, delivery: Delivery) -> list[Outcome]:
         return foreseen(work)
     if delivery.only == "plan":
         return deliver_all(work, work.issues, _planned, allow_red_base=True)
+    if any(issue.id not in work.landed for issue in work.issues):
+        work.checks.begin()
     return deliver_all(work, work.issues, _delivered, allow_red_base=delivery.allow_red_base)
 
 
@@ -90,10 +93,12 @@ def deliver_all(work: Work, issues: Sequence[Issue], how: How, *, allow_red_base
                 workers.submit(contextvars.copy_context().run, check_base, work)
             for issue in issues:
                 workers.submit(contextvars.copy_context().run, deliver_one, work, issue, how)
-            return [work.outcomes[issue.id].result() for issue in issues]
+            outcomes = [work.outcomes[issue.id].result() for issue in issues]
+            work.checks.settle()
         except BaseException:  # as when a worker cancels the flow: the agents first, or their tasks would not end
             proc.end_all()
             raise
+    return outcomes
 
 
 def check_base(work: Work) -> None:
@@ -199,15 +204,13 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
         return sha
     if "landing" in work.site.config.approve:
         first = phases.candidate(work.site, issue, change, work.hub.tip())
-        tested = work.submit(tasks.test, issue, first, attempt, priority=issue.priority + 1)
-        verdict, reviewed, documented = work.results([tested, *judged(work, issue, change, attempt)])
-        insist({"the tests fail": verdict, UNFIT: reviewed})
+        calls = [*judged(work, issue, change, attempt), *work.checks.proof(issue, first, attempt, issue.priority + 1)]
+        documented = fit(work, calls)
         approved(work, issue, documented)
         return land_in_turn(work, issue, documented, attempt)
     seat = work.train.board(issue, attempt, change)
     try:
-        reviewed, documented = work.results(judged(work, issue, change, attempt))
-        insist({UNFIT: reviewed})
+        documented = fit(work, judged(work, issue, change, attempt))
     except BaseException as no:
         work.train.leave(seat)
         if seat.landed.done() and seat.landed.exception() is None:
@@ -220,15 +223,24 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
 
 
 def judged(work: Work, issue: Issue, change: Change, attempt: int) -> list[Call]:
-    """Have a change reviewed and documented; before new builds of the same priority."""
-    return [work.submit(task, issue, change, attempt, priority=issue.priority + 1) for task in (tasks.review, tasks.document)]
+    """Have a change reviewed, documented and checked; before new builds of the same priority."""
+    priority = issue.priority + 1
+    calls = [work.submit(task, issue, change, attempt, priority=priority) for task in (tasks.review, tasks.document)]
+    return [*calls, *work.checks.submit(issue, change, attempt, priority)]
+
+
+def fit(work: Work, calls: list[Call]) -> Change:
+    """The documented change, once all that is called has ended: review, documentation, and more that judges. AgentFailed, with the logs, if some say no."""
+    reviewed, documented, *verdicts = work.results(calls)
+    insist({UNFIT: reviewed, **work.checks.worded(list(zip(calls[2:], verdicts, strict=True)))})
+    return cast("Change", documented)
 
 
 def against(tested: "Future[Verdict] | None") -> list[str]:
     """What the tests say against a change, once they have ended."""
     if tested is None or tested.exception() or tested.result().passed:
         return []
-    return [f"the tests fail:\n{tested.result().log}"]
+    return [tested.result().log]
 
 
 def land_in_turn(work: Work, issue: Issue, change: Change, attempt: int) -> str:
@@ -275,6 +287,5 @@ def landed_since(work: Work, issue: Issue, base: str) -> str:
 
 def insist(verdicts: dict[str, Verdict]) -> None:
     """AgentFailed, with their logs, if some verdicts are no."""
-    noes = [f"{what}:\n{verdict.log}" for what, verdict in verdicts.items() if not verdict.passed]
-    if noes:
-        raise AgentFailed("\n\n".join(noes))
+    if said := noes(verdicts):
+        raise AgentFailed("\n\n".join(said))

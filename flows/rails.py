@@ -8,7 +8,6 @@ from adw.errors import AgentFailed, Collided
 from adw.model import Arrival, Candidate, Change, Issue, Verdict
 from adw.train import Seat
 from flows.work import URGENT, Work
-from tasks import phases as tasks
 
 SHOWN = 20_000  # characters of the diff of others that a no carries
 
@@ -33,8 +32,7 @@ class Rails:
 
     def prove(self, seat: Seat, candidate: Candidate, *, front: bool) -> Verdict:
         """Test a candidate; before new builds of the same priority, and at the front before all else."""
-        verdict: Verdict = self.work.run(tasks.test, seat.issue, candidate, seat.attempt, priority=URGENT if front else seat.issue.priority + 1)
-        return verdict
+        return self.work.checks.prove(seat.issue, candidate, seat.attempt, URGENT if front else seat.issue.priority + 1)
 
     def land(self, seats: Sequence[Seat]) -> bool:
         """Have those at the front land together."""
@@ -43,7 +41,7 @@ class Rails:
 
     def blame(self, seat: Seat, candidate: Candidate, verdict: Verdict) -> AgentFailed:
         """The log; and what has landed since the change began, if anything: the fault may be in what both are together."""
-        said = f"the tests fail on top of {candidate.onto[:10]}:\n{verdict.log}"
+        said = f"on top of {candidate.onto[:10]}, {verdict.log}"
         if candidate.onto == seat.change.base:
             return AgentFailed(said)
         others = self.work.hub.mirror.diff(seat.change.base, candidate.onto)[:SHOWN]

@@ -17,7 +17,8 @@ from adw import report
 from adw.journal import Journal
 from adw.mirror import Hub
 from adw.model import Issue, Outcome
-from adw.phases import Site, tail
+from adw.phases import Site
+from adw.testing import tail
 
 EACH = 2.0  # seconds between two states of what moves
 

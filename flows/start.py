@@ -19,6 +19,7 @@ from adw.phases import Site
 from adw.pool import Pool
 from adw.train import Train
 from flows import blocks
+from flows.checks import Checks
 from flows.cluster import opened
 from flows.delivery import Delivery, configured, new_name
 from flows.limits import Throttle
@@ -49,12 +50,14 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         work = Work(site, hub, journal, landed, cluster, graph.in_order(asked, frozenset(landed)))
         slots = cluster.slots if cluster else guard.slots(config.pool) if delivery.dry_run else _start_local(config, journal)
         work.train = Train(Rails(work), lambda: cluster.slots if cluster else slots, landed, tip)
+        work.checks = Checks(work)
         _begin(work, slots)
         stack.enter_context(Moving(hub, journal).shown())
         if not delivery.dry_run:
             stack.enter_context(Throttle(journal).kept())
             stack.enter_context(at_desk(config, journal))  # for the whole run, though phases come and go
         yield work
+        work.checks.settle()
 
 
 @contextmanager
@@ -99,6 +102,7 @@ def _begin(work: Work, slots: int) -> None:
         pid=os.getpid(),
         birth=proc.born(os.getpid()),
         issues=_named(work.issues),
+        checks={name: check.required for name, check in work.site.config.checks.items()},
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import dask
 import dask.config
@@ -27,9 +27,12 @@ from adw.train import Train
 from flows.cluster import QUIET, Cluster, Sent
 from tasks import phases as tasks
 
+if TYPE_CHECKING:
+    from flows.checks import Checks
+
 SPARE_THREADS = 4  # for what needs no slot
 URGENT = 1_000_000  # the Dask priority of what stands before a landing: before any new work
-KINDS: dict[str, Any] = {"plan": Plan, "build": Change, "test": Verdict, "review": Verdict, "document": Change}
+KINDS: dict[str, Any] = {"plan": Plan, "build": Change, "test": Verdict, "review": Verdict, "document": Change}  # of a check: Verdict
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Work:
     cluster: Cluster | None = None  # of other processes; else phases run in threads of this one
     issues: Sequence[Issue] = ()  # in an order in which each comes behind those that it depends on
     train: Train = field(init=False)
+    checks: "Checks" = field(init=False)
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
     green: "Future[None]" = field(default_factory=Future)  # set once the tests are known to pass on the branch as it is
@@ -117,7 +121,7 @@ class Work:
     def _send(self, cluster: Cluster, task: Task[Any, Any], args: tuple[Any, ...], priority: int) -> Sent | Known:
         """Have a phase run on another worker, which finds in the hub what it needs; unless it was run before."""
         issue, *rest = args
-        known = results.find(self.hub, task.name, self.key(Call(task, args, None)), KINDS[task.name])
+        known = results.find(self.hub, task.name, self.key(Call(task, args, None)), KINDS.get(task.name, Verdict))
         if known is not None and not task.refresh_cache:
             return Known(known)
         for candidate in (arg for arg in rest if isinstance(arg, Candidate) and arg.sha != arg.onto):

@@ -113,6 +113,8 @@ class LineView:
             self._line(since, f"{event['issue']}: approval {event['state']}" + (f": {progress.ui}" if event["state"] == "wanted" else ""))
         elif event["event"] in {"breaker", "limit", "throttled"}:
             self._line(since, _hindrance(event))
+        elif event["event"] == "red at base":
+            self._line(since, f"{event['check']} says no to the branch as it is: it is not required in this run")
         elif event["event"] == "note":
             self._line(since, event["text"])
         elif event["event"] == "flow started":
@@ -176,7 +178,7 @@ def summary(console: Console, progress: Progress, seconds: float) -> None:
         console.print(f"{progress.ran} phases ran, {progress.cached} were found in the cache", highlight=False)
     if progress.spent:
         console.print(progress.money.sentence(), soft_wrap=True, highlight=False, markup=False)
-    for line in progress.hindrances:
+    for line in [*progress.doubts, *progress.hindrances]:
         console.print(Text(line, "yellow"), soft_wrap=True)
     if progress.reason:
         console.print(f"[red]{escape(progress.reason)}[/red]", soft_wrap=True)
