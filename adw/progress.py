@@ -108,8 +108,9 @@ class Progress:
 
     def standing(self, check: str) -> str:
         """What a check counts for, in words."""
-        required = "required" if self.checks.get(check) else "advisory"
-        return f"{required}, but red at the base: it only speaks" if check in self.red else required
+        if check in self.red:
+            return "red at the base: not required in this run" if self.checks.get(check) else "advisory, red at the base"
+        return "required" if self.checks.get(check) else "advisory"
 
     @property
     def flakes(self) -> list[str]:
@@ -122,7 +123,7 @@ class Progress:
     @property
     def doubts(self) -> list[str]:
         """What of the tests and checks is not what it seems, a line each."""
-        return [*(f"the check {name} says no to the branch as it is: it is not required in this run" for name in self.red), *self.flakes]
+        return [*(f"the check {name} is {self.standing(name)}" for name in self.red), *self.flakes]
 
     @property
     def hindrances(self) -> list[str]:

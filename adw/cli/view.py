@@ -114,7 +114,7 @@ class LineView:
         elif event["event"] in {"breaker", "limit", "throttled"}:
             self._line(since, _hindrance(event))
         elif event["event"] == "red at base":
-            self._line(since, f"{event['check']} says no to the branch as it is: it is not required in this run")
+            self._line(since, f"the check {event['check']} is {progress.standing(event['check'])}")
         elif event["event"] == "note":
             self._line(since, event["text"])
         elif event["event"] == "flow started":
