@@ -1,10 +1,10 @@
 """What a run and an issue came to, as Markdown: for artifacts, files and `adw show`."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 from adw import decisions, results
 from adw.git import Git
@@ -34,6 +34,7 @@ def run_report(progress: Progress, outcomes: Sequence[Outcome], pages: Mapping[s
     took = max(progress.last - progress.began, 0.001)
     lines += ["", f"{progress.ran} phases ran and {progress.cached} were found done; {took:.0f} s, and {progress.work:.0f} s of phases one after another.", ""]
     lines += _checks(progress)
+    lines += _apart(progress)
     lines += spending(progress.spent_by_phase)
     if held := [f"{phase} {size / 1e6:,.0f} MB" for phase, size in progress.memory.items() if size]:
         lines += [f"Memory that one agent held at most, its tools included: {', '.join(held)}.", ""]
@@ -48,19 +49,35 @@ def issue_report(hub: Source, issue: Issue, outcome: Outcome, progress: Progress
     lines = [f"# {issue.title}", "", f"`{issue.id}`: {outcome.state}" + (f" as {outcome.sha[:10]}" if outcome.sha else ""), ""]
     if outcome.reason:
         lines += [fenced(outcome.reason), ""]
-    newest = newest_results(hub.mirror, issue.key, progress.checks)
+    newest = newest_results(hub.mirror, issue.key)
     if plan := newest_plan(hub, issue):
         lines += _plan(plan)
     for phase in ("test", "review", *progress.checks):
         name = f"{phase} ({progress.standing(phase)})" if phase in progress.checks else phase.capitalize()
-        if sha := newest.get(phase):
-            lines += _verdict(name, Verdict(**json.loads(hub.mirror.message(sha))))
+        for verdict in verdicts(hub.mirror, issue.key, phase):
+            lines += _verdict(name, verdict)
     if change := outcome.sha or newest.get("document") or newest.get("build"):
         lines += ["## Change", "", fenced(hub.mirror.diff(f"{change}^", change)[:SHOWN], "diff"), ""]
     lines += spending(progress.spent_on(issue.id))
     if logs:
         lines += ["## Logs", "", *(f"- {_linked(log.stem, address)}: `{log}`" for log, address in logs), ""]
     return "\n".join(lines)
+
+
+def _apart(progress: Progress) -> list[str]:
+    """Who was built behind whom, and what that cost and saved; none if nobody was."""
+    if not progress.apart:
+        return []
+    lines = [f"- {issue} was built behind {_behind(behind)}, and waited {seconds:.0f} s for that" for issue, behind, seconds in progress.apart]
+    pairs = sum(len(behind) for _, behind, _ in progress.apart)
+    each = median(progress.builds) if progress.builds else 0.0
+    saved = f"It saved at most {pairs} {'conflict' if pairs == 1 else 'conflicts'}, each about one more build ({each:.0f} s)."
+    waited = sum(seconds for *_, seconds in progress.apart)
+    return ["## Kept apart", "", *lines, "", f"That cost {waited:.0f} s of waiting. {saved}", ""]
+
+
+def _behind(behind: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{name}: both touch {', '.join(files)}" for name, files in behind.items())
 
 
 def spending(spent: Mapping[str, Spent]) -> list[str]:
@@ -164,6 +181,13 @@ def newest_results(mirror: Git, issue_key: str, checks: Collection[str] = ()) ->
         if phase in PHASES or phase in checks:
             found[phase] = sha
     return found
+
+
+def verdicts(mirror: Git, issue_key: str, phase: str) -> list[Verdict]:
+    """The newest recorded verdict of a phase of an issue, and before it those that are flaky."""
+    shas = mirror.run("for-each-ref", "--sort=committerdate", "--format=%(objectname)", f"refs/adw/{issue_key}/{phase}").split()
+    found = [results.read(mirror, sha, Verdict) for sha in shas]
+    return [*(verdict for verdict in found[:-1] if verdict.flaky), *found[-1:]]
 
 
 def newest_plan(hub: Source, issue: Issue) -> Plan | None:

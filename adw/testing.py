@@ -6,12 +6,11 @@ from pathlib import Path
 
 from adw.config import Flaky
 from adw.errors import AgentCrashed, AgentCut
-from adw.journal import Journal
+from adw.journal import LOG_TAIL, Journal, tail
 from adw.model import Order, Verdict
 from adw.pool import Pool
 from adw.proc import kept
 
-LOG_TAIL = 12_000  # characters of a log that a verdict carries; the whole is in the run's folder
 AGAIN = "-again"  # behind the phase in the name of the log of what is repeated
 
 
@@ -67,11 +66,3 @@ def _once(pool: Pool, order: Order, commit: str, command: Command, log: Path) ->
         msg = f"the {order.phase} command was killed from outside (exit status {ended.status})"
         raise AgentCrashed(msg)
     return Verdict(passed=ended.status == 0, log=tail(log, before))
-
-
-def tail(log: Path, start: int = 0) -> str:
-    """The end of what a log holds from a position on."""
-    with log.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(start, size - LOG_TAIL))
-        return file.read().decode(errors="replace").strip()

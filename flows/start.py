@@ -49,7 +49,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         cluster = None if delivery.dry_run else stack.enter_context(opened(site, hub, journal))
         work = Work(site, hub, journal, landed, cluster, graph.in_order(asked, frozenset(landed)))
         slots = cluster.slots if cluster else guard.slots(config.pool) if delivery.dry_run else _start_local(config, journal)
-        work.train = Train(Rails(work), lambda: cluster.slots if cluster else slots, landed, tip)
+        work.train = Train(Rails(work), lambda: cluster.slots if cluster else slots, landed, tip, squash=config.squash_train)
         work.checks = Checks(work)
         _begin(work, slots)
         stack.enter_context(Moving(hub, journal).shown())

@@ -22,6 +22,7 @@ from adw.errors import AgentFailed, Conflict
 from adw.journal import Journal
 from adw.mirror import Hub
 from adw.model import Arrival, Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict
+from adw.partition import Partition
 from adw.phases import Site
 from adw.train import Train
 from flows.cluster import QUIET, Cluster, Sent
@@ -75,6 +76,7 @@ class Work:
     issues: Sequence[Issue] = ()  # in an order in which each comes behind those that it depends on
     train: Train = field(init=False)
     checks: "Checks" = field(init=False)
+    partition: Partition = field(init=False)
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
     green: "Future[None]" = field(default_factory=Future)  # set once the tests are known to pass on the branch as it is

@@ -3,7 +3,7 @@ from subprocess import CalledProcessError
 
 import pytest
 
-from adw.errors import Conflict, GitBusy, GitFailed, Misuse
+from adw.errors import GitBusy, GitFailed, Misuse
 from adw.git import Git, Prepared, author, change_of, checkouts, git_version, locate, make_repository
 from tests.conftest import Repository
 
@@ -38,20 +38,20 @@ def test_changes_of_different_files_merge(git: Git, repository: Repository) -> N
     change = beside(repository, **{"b.txt": "b\n"})
     onto = repository.commit("onto", **{"a.txt": "a\n"})
     merged = git.merge(onto, change)
-    assert git.touched(git.tree_of(onto), merged) == ["b.txt"]
+    assert (git.touched(git.tree_of(onto), merged.tree), merged.conflicts) == (["b.txt"], ())
 
 
 def test_a_conflict_names_the_file_and_leaves_the_checkout_alone(git: Git, repository: Repository, sides: tuple[str, str]) -> None:
-    with pytest.raises(Conflict, match=r"does not merge onto .*conflict in code\.txt\n"):
-        git.merge(*sides)
+    merged = git.merge(*sides)
+    assert (merged.conflicts, "CONFLICT (content)" in merged.said) == (("code.txt",), True)
+    assert "<<<<<<< " in git.text(merged.tree, "code.txt")
     assert repository.git("status", "--porcelain") == ""
 
 
 def test_a_conflict_names_a_file_as_it_is_written(git: Git, repository: Repository) -> None:
     change = beside(repository, **{"größe ä.txt": "a\n"})
     onto = repository.commit("onto", **{"größe ä.txt": "b\n"})
-    with pytest.raises(Conflict, match=r"conflict in größe ä\.txt\n"):
-        git.merge(onto, change)
+    assert git.merge(onto, change).conflicts == ("größe ä.txt",)
 
 
 def test_a_merge_with_what_is_no_commit_is_no_conflict(git: Git, repository: Repository) -> None:

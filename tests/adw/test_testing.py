@@ -10,10 +10,11 @@ from adw import results, testing
 from adw.config import Flaky
 from adw.errors import AgentCrashed, AgentCut
 from adw.git import EMPTY_TREE
+from adw.journal import LOG_TAIL
 from adw.mirror import Hub
 from adw.model import Issue, Order, Verdict
 from adw.phases import Site
-from adw.testing import LOG_TAIL, Command, ruled
+from adw.testing import Command, ruled
 
 FLAKY = Verdict(passed=True, log="both", flaky=True)
 
