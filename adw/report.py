@@ -54,7 +54,7 @@ def issue_report(hub: Source, issue: Issue, outcome: Outcome, progress: Progress
         lines += _plan(plan)
     for phase in ("test", "review", *progress.checks):
         name = f"{phase} ({progress.standing(phase)})" if phase in progress.checks else phase.capitalize()
-        for verdict in verdicts(hub.mirror, issue.key, phase):
+        for verdict in verdicts(hub.mirror, issue.key, phase, outcome.sha):
             lines += _verdict(name, verdict)
     if change := outcome.sha or newest.get("document") or newest.get("build"):
         lines += ["## Change", "", fenced(hub.mirror.diff(f"{change}^", change)[:SHOWN], "diff"), ""]
@@ -183,11 +183,16 @@ def newest_results(mirror: Git, issue_key: str, checks: Collection[str] = ()) ->
     return found
 
 
-def verdicts(mirror: Git, issue_key: str, phase: str) -> list[Verdict]:
-    """The newest recorded verdict of a phase of an issue, and before it those that are flaky."""
+def verdicts(mirror: Git, issue_key: str, phase: str, landed: str = "") -> list[Verdict]:
+    """The verdict of a phase on what landed, else the newest; and before it those that are flaky.
+
+    In the train a change is judged on top of several others: on top of what it landed on, it was what landed.
+    """
     shas = mirror.run("for-each-ref", "--sort=committerdate", "--format=%(objectname)", f"refs/adw/{issue_key}/{phase}").split()
-    found = [results.read(mirror, sha, Verdict) for sha in shas]
-    return [*(verdict for verdict in found[:-1] if verdict.flaky), *found[-1:]]
+    onto = mirror.find(f"{landed}^") if landed else None
+    last = next((sha for sha in reversed(shas) if onto and mirror.find(f"{sha}^^") == onto), next(reversed(shas), ""))
+    found = {sha: results.read(mirror, sha, Verdict) for sha in shas}
+    return [*(verdict for sha, verdict in found.items() if verdict.flaky and sha != last), *([found[last]] if last else [])]
 
 
 def newest_plan(hub: Source, issue: Issue) -> Plan | None:

@@ -114,6 +114,18 @@ def test_a_flaky_test_is_no_passed_one(hub: Hub, repository: Repository, site: S
     assert "## Test: flaky\n\n```\nboth logs\n```\n" in told(hub, repository, site, "test", Verdict(passed=True, log="both logs", flaky=True))
 
 
+def test_an_issue_that_landed_shows_what_was_said_of_it_where_it_landed_and_all_that_is_flaky(hub: Hub, repository: Repository, site: Site) -> None:
+    issue, base = Issue(id="a", title="Add a", body="please"), repository.tip
+    landed, other = repository.commit("landed"), repository.commit("on top of others")
+    hub.tip()
+    for number, (passed, flaky, about) in enumerate([(True, False, landed), (True, True, other), (False, False, other)]):
+        verdict = Verdict(passed=passed, log=f"{number}", flaky=flaky)
+        results.record(hub, site.order(issue, "test"), f"{number}" * 64, verdict, about)
+    assert [verdict.log for verdict in report.verdicts(hub.mirror, issue.key, "test", landed)] == ["1", "0"]
+    assert [verdict.log for verdict in report.verdicts(hub.mirror, issue.key, "test")][:1] == ["1"]
+    assert report.verdicts(hub.mirror, issue.key, "lint", base) == []
+
+
 def test_the_run_tells_of_each_check_what_it_counts_for_and_how_it_ended() -> None:
     of_a = [phase("done", "lint"), phase("no", "words"), phase("flaky", "test")]
     text = report.run_report(folded(checked(lint=True, words=False, old=True), red("old", "line 3"), *of_a, phase("flaky", "lint", issue="b")), [LANDED], {})
