@@ -334,7 +334,7 @@ class Config(Section):
     review: ReviewConfig = ReviewConfig()
     checks: dict[Annotated[str, AfterValidator(_name)], Check] = Field(
         {},
-        description="Commands and prompts that judge beside test and review, by name, each in a table `[checks.NAME]`; see docs/checks.md.",
+        description="Commands and prompts that judge beside test and review, by name, each in a table `[checks.NAME]`; see docs/checks.md of adw.",
         examples=[{"lint": {"command": "ruff check .", "minutes": 5.0}, "security": {"prompt": "Is all input escaped?", "required": False}}],
     )
     merge: MergeConfig = MergeConfig()

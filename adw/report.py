@@ -13,6 +13,7 @@ from adw.mirror import Hub, Source
 from adw.model import PHASES, Change, Issue, Outcome, Plan, Verdict, one_line
 from adw.money import Spent, dollars
 from adw.progress import Progress
+from adw.testing import AGAIN
 
 SHOWN = 200_000  # characters of a diff that a report carries
 ASKED = 20_000  # characters of a diff that a question carries
@@ -146,7 +147,8 @@ def logs_elsewhere(journal: Journal, issue: Issue) -> list[tuple[Path, str]]:
     for event in journal.events()[0]:
         if "folder" in event and event["event"] == "phase" and event["issue"] == issue.id:
             stem = f"{event['try']}-{event['phase']}"
-            found[stem] = Path(f"{event['host']}:{event['folder']}/logs/{issue.key}/{stem}.log")
+            for name in (stem, *([f"{stem}{AGAIN}"] if event["state"] == "flaky" else [])):
+                found[name] = Path(f"{event['host']}:{event['folder']}/logs/{issue.key}/{name}.log")
     return [(found[stem], "") for stem in sorted(found)]
 
 

@@ -131,7 +131,7 @@ def check_base(site: Site, issue: Issue, name: str, about: Candidate | Change) -
     return kept(site, site.order(issue, name), key, Verdict, lambda: checks.run_on_base(site, issue, name, about))
 
 
-@task(name="check", task_run_name="{name}: {issue.title} (try {attempt})", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_check), **KEPT, **RETRIED)
+@task(task_run_name="{name}: {issue.title} (try {attempt})", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_check), **KEPT, **RETRIED)
 def judge(site: Site, issue: Issue, name: str, about: Change, attempt: int) -> Verdict:
     """What the agent says to the question of a check."""
     key = checks.key(site, issue, name, about)

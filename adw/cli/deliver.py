@@ -120,6 +120,8 @@ def outcome(journal: Journal) -> dict[str, Any]:
         "phases_run": progress.ran,
         "phases_cached": progress.cached,
         "spent": progress.money.flat(),
+        "checks": {name: progress.standing(name) for name in progress.checks},
+        "flaky": [{"issue": issue, "try": number, "phase": phase} for issue, number, phase in progress.flaky],
         "limits": {"breaker": progress.breaker, "agents": progress.limit or None, "throttled": progress.throttled},
         "issues": rows,
     }

@@ -151,6 +151,15 @@ def test_scripts_are_told_what_was_spent_on_each_issue_and_what_the_limits_are(t
     assert told["limits"] == {"breaker": f"open: {TROUBLE[0]['reason']}", "agents": 2, "throttled": 1}
 
 
+def test_scripts_are_told_what_checks_count_for_and_what_is_flaky(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    for event in (checked(lint=True, old=True), red("old"), phase("flaky", "test", 2)):
+        journal.take({"timestamp": 10.0, **event})
+    told = outcome_for_scripts(journal)
+    assert told["checks"] == {"lint": "required", "old": "red at the base: not required in this run"}
+    assert told["flaky"] == [{"issue": "a", "try": 2, "phase": "test"}]
+
+
 @pytest.mark.parametrize(
     ("spent", "short"),
     [(Spent(usd=0.004), "<$0.01 · 0"), (Spent(usd=1234.5), "$1,234.50 · 0"), (Spent(usd=1.0, unpriced=3), "$1.00+ · 0"), (Spent(unpriced=3), "0")],
