@@ -39,7 +39,8 @@ class Bench:
     hub: Hub
     submitted: list[tuple[str, str, int]] = field(default_factory=list)  # phase, issue and priority
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8))
-    against: BaseException | None = None  # what comes of each check of the base
+    against: BaseException | None = None  # what comes of each phase of an issue, or by a name
+    whom: str = "(base)"
 
     @property
     def journal(self) -> Journal:
@@ -48,7 +49,7 @@ class Bench:
     def submit(self, task: Task[Any, Any], issue: Issue, *args: Any, priority: int = 0) -> Call:
         self.submitted.append((task.name, issue.id, priority))
         ended = Ended()
-        if self.against and issue.id == "(base)":
+        if self.against and self.whom in {issue.id, task.name}:
             ended.set_exception(self.against)
         else:
             done = self.threads.submit(task.fn, self.site, issue, *args)
@@ -137,6 +138,16 @@ def test_what_is_advisory_and_cannot_be_run_holds_nothing_back_either(bench: Ben
     assert bench.judge(checks).passed
     checks.settle()
     assert [event["state"] for event in bench.events("phase") if (event["phase"], event["issue"]) == ("slow", "a")] == ["running", "failed"]
+    assert bench.events("note") == []  # the phase's own event tells
+
+
+def test_what_else_comes_of_what_is_advisory_is_a_note(bench: Bench) -> None:
+    bench.against, bench.whom = ConnectionError("lost"), "shy"
+    made = change(bench)
+    checks = on(bench, shy={"prompt": "is it?", "required": False})
+    assert checks.submit(ISSUE, made, 1, 3) == []
+    checks.settle()
+    assert [event["text"] for event in bench.events("note")] == ["a: the check shy could not be run: lost"]
 
 
 def test_what_is_red_on_the_branch_as_it_is_is_not_required_and_is_told(bench: Bench) -> None:
