@@ -6,8 +6,8 @@ is advisory does from the start, when there is a slot to spare. Nobody waits for
 
 import contextvars
 import threading
-from collections.abc import Collection, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, wait
 from typing import Any
 
 from prefect import Task
@@ -16,10 +16,10 @@ from adw import checks, phases
 from adw.errors import AgentFailed, Interrupted
 from adw.model import Candidate, Change, Issue, Verdict
 from adw.testing import ruled
-from flows.work import URGENT, Call, Work
+from flows.places import never
+from flows.work import Call, Work
 from tasks import phases as tasks
 
-BEHIND = -URGENT  # the Dask priority of what holds nothing back
 SHOWN = 4000  # characters of the log of a check that is red at the base
 
 
@@ -30,36 +30,36 @@ class Checks:
         self._work, self._checks = work, work.site.config.checks
         self._guard = threading.Lock()
         self._base: Future[Collection[str]] | None = None
-        self._asides: list[threading.Thread] = []
+        self._asides: list[Call] = []
 
     def begin(self) -> "Future[Collection[str]]":
         """Have the commands look at the branch as it is, once; the result is who says no."""
         with self._guard:
             if self._base is None:
                 self._base = Future()
-                self._aside(self._look, self._base)
+                threading.Thread(target=contextvars.copy_context().run, args=[self._look, self._base], name="checks of the base", daemon=True).start()
             return self._base
 
-    def proof(self, issue: Issue, candidate: Candidate, attempt: int, priority: int) -> list[Call]:
+    def proof(self, issue: Issue, candidate: Candidate, attempt: int, unwanted: Callable[[], bool] = never) -> list[Call]:
         """Have a candidate tested, by the test and by all checks that are required of it, side by side."""
-        return [self._work.submit(tasks.test, issue, candidate, attempt, priority=priority), *self.submit(issue, candidate, attempt, priority)]
+        return [self._work.submit(tasks.test, issue, candidate, attempt, unwanted=unwanted), *self.submit(issue, candidate, attempt, unwanted)]
 
-    def submit(self, issue: Issue, about: Candidate | Change, attempt: int, priority: int) -> list[Call]:
+    def submit(self, issue: Issue, about: Candidate | Change, attempt: int, unwanted: Callable[[], bool] = never) -> list[Call]:
         """Begin the checks of a candidate or a change; returns those that are required."""
         kind = "candidate" if isinstance(about, Candidate) else "change"
         mine = {name: check for name, check in self._checks.items() if check.about == kind}
         red = self.begin().result() if mine else ()
+        required: list[Call] = []
         for name, check in mine.items():
-            if name in red or not check.required:
-                self._aside(self._speak, name, issue, about, attempt)
-        required = [name for name, check in mine.items() if check.required and name not in red]
-        return [self._work.submit(self._task(name), issue, name, about, attempt, priority=priority) for name in required]
+            aside = name in red or not check.required
+            call = self._work.submit(self._task(name), issue, name, about, attempt, unwanted=unwanted, aside=aside)
+            (self._asides if aside else required).append(call)
+        return required
 
-    def prove(self, issue: Issue, candidate: Candidate, attempt: int, priority: int) -> Verdict:
+    def prove(self, issue: Issue, candidate: Candidate, attempt: int, unwanted: Callable[[], bool] = never) -> Verdict:
         """What the test and the checks say of a candidate together. AgentFailed, with all that is said, if one could not be run."""
-        calls = self.proof(issue, candidate, attempt, priority)
-        for call in calls:
-            call.future.wait()
+        calls = self.proof(issue, candidate, attempt, unwanted)
+        wait([call.done for call in calls])
         verdicts, failed = [], []
         for call in calls:
             try:
@@ -81,9 +81,15 @@ class Checks:
         return found
 
     def settle(self) -> None:
-        """Wait for all that only speaks."""
+        """Wait for all that only speaks. It holds nothing back, not even by failing: its own event in the journal says so."""
         while self._asides:
-            self._asides.pop().join()
+            call = self._asides.pop()
+            try:
+                self._work.result(call)
+            except (AgentFailed, Interrupted):
+                pass
+            except Exception as no:  # noqa: BLE001 - the same goes for whatever else may come
+                self._work.journal.event("note", text=f"{call.issue.id}: the check {call.task.name} could not be run: {no}")
 
     def _look(self, base: "Future[Collection[str]]") -> None:
         try:
@@ -96,7 +102,7 @@ class Checks:
         work, issue, tip = self._work, phases.base_issue(self._work.hub.branch), self._work.hub.tip()
         commands = [name for name, check in self._checks.items() if check.command]
         bases = {name: checks.base(work.site, name, tip) for name in commands}
-        calls = {name: work.submit(tasks.check_base.with_options(name=name), issue, name, base, priority=URGENT) for name, base in bases.items()}
+        calls = {name: work.submit(tasks.check_base.with_options(name=name), issue, name, base) for name, base in bases.items()}
         red = {}
         for name, call in calls.items():
             try:
@@ -108,22 +114,8 @@ class Checks:
                 work.journal.event("red at base", check=name, log=verdict.log[-SHOWN:])
         return red
 
-    def _speak(self, name: str, issue: Issue, about: Candidate | Change, attempt: int) -> None:
-        """Run what holds nothing back, not even by failing: its own event in the journal says so."""
-        try:
-            self._work.run(self._task(name), issue, name, about, attempt, priority=BEHIND)
-        except (AgentFailed, Interrupted):
-            pass
-        except Exception as no:  # noqa: BLE001 - the same goes for whatever else may come
-            self._work.journal.event("note", text=f"{issue.id}: the check {name} could not be run: {no}")
-
     def _task(self, name: str) -> Task[Any, Any]:
         return (tasks.judge if self._checks[name].prompt else tasks.check).with_options(name=name)
-
-    def _aside(self, *what: Any) -> None:
-        thread = threading.Thread(target=contextvars.copy_context().run, args=what, daemon=True)
-        self._asides.append(thread)
-        thread.start()
 
 
 def noes(verdicts: dict[str, Verdict]) -> list[str]:

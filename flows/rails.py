@@ -1,13 +1,13 @@
 """What the train of a run moves on: the repository, and phases for its tests and its landings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from adw import phases
 from adw.errors import AgentFailed, Collided
 from adw.model import Arrival, Candidate, Change, Issue, Verdict
 from adw.train import Seat
-from flows.work import URGENT, Work
+from flows.work import Work
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Rails:
         """What a change would land as on top of a commit. Conflict if it does not merge."""
         return phases.candidate(self.work.site, issue, change, onto)
 
-    def prove(self, seat: Seat, candidate: Candidate, *, front: bool) -> Verdict:
-        """Test a candidate; before new builds of the same priority, and at the front before all else."""
-        return self.work.checks.prove(seat.issue, candidate, seat.attempt, URGENT if front else seat.issue.priority + 1)
+    def prove(self, seat: Seat, candidate: Candidate, unwanted: Callable[[], bool]) -> Verdict:
+        """Test a candidate."""
+        return self.work.checks.prove(seat.issue, candidate, seat.attempt, unwanted)
 
     def land(self, seats: Sequence[Seat]) -> bool:
         """Have those at the front land together."""

@@ -46,6 +46,8 @@ def test_an_unknown_key_that_is_near_to_none_is_told_all() -> None:
         ("[pool]\nsize = 0", "`pool.size`"),
         ("[agent]\nminutes = -1", "`agent.minutes`"),
         ("[agent.secrets]\nKEY = 1", "`agent.secrets.KEY`"),
+        ("[test]\nmemory = 'much'", "`test.memory`"),
+        ("[agent.build]\nmemory = 4", "`agent.build.memory`"),
     ],
 )
 def test_a_bad_value_is_named_and_shown(text: str, named: str) -> None:
@@ -83,6 +85,12 @@ def test_a_command_judges_what_would_land_and_a_prompt_the_change() -> None:
     assert {name: check.about for name, check in checks.items()} == {"a": "candidate", "b": "change", "c": "change"}
 
 
+def test_a_check_reserves_its_own_memory_and_a_prompt_else_that_of_the_review() -> None:
+    checks = "[checks]\na = {command = 'x'}\nb = {command = 'x', memory = '2GB'}\nc = {prompt = 'Is it?'}\nd = {prompt = 'Is it?', memory = '2GB'}\n"
+    config = parse(f"{checks}[agent.review]\nmemory = '3GB'", "adw.toml")
+    assert [config.reserved(name) // 10**9 for name in ("a", "b", "c", "d")] == [0, 2, 3, 2]
+
+
 def test_each_wrong_key_has_a_line() -> None:
     with pytest.raises(Misuse) as no:
         parse("a = 1\ntries = 0\n[pool]\nb = 2", "adw.toml")
@@ -110,3 +118,10 @@ def test_the_schema_has_every_key_with_its_description() -> None:
         assert set(definitions[model.__name__]["properties"]) == set(model.model_fields)
         assert definitions[model.__name__]["additionalProperties"] is False
     assert "description" in definitions["PoolConfig"]["properties"]["size"]
+
+
+def test_a_phase_reserves_what_it_says_itself_or_what_all_agents_do() -> None:
+    config = parse("[agent]\nmemory = '512MB'\n[agent.build]\nmemory = '4GB'\n[test]\nmemory = '1.5 GiB'", "adw.toml")
+    assert [config.reserved(phase) for phase in ("plan", "build", "test")] == [512_000_000, 4_000_000_000, 1_610_612_736]
+    assert Config().reserved("build") == Config().reserved("test") == 0
+    assert override(config, pool__size=3).reserved("build") == 4_000_000_000

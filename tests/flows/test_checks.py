@@ -1,87 +1,75 @@
 """What of a run's checks counts. The phases are those of Prefect's tasks, run in threads without it."""
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from prefect import Task
 
 from adw import phases
 from adw.config import override
 from adw.errors import AgentFailed, Interrupted, SetupFailed
-from adw.journal import Journal
+from adw.forecast import Forecast
 from adw.mirror import Hub
-from adw.model import Attempt, Candidate, Change, Issue, Plan
-from adw.phases import Site
-from flows.checks import BEHIND, Checks
-from flows.work import URGENT, Call, Work
+from adw.model import Attempt, Candidate, Change, Issue, Plan, Verdict
+from adw.train import Train
+from flows.checks import Checks
+from flows.places import Offer, Places
+from flows.rails import Rails
+from flows.work import Call, Done
 from tests.conftest import make_site
+from tests.flows.stories import Direct
 
 ISSUE = Issue(id="a", title="Add a", body="")
 
 
-class Ended(Future[Any]):
-    """A task that ends, as Prefect's futures have it."""
+class Bench(Direct):
+    """Work on the one issue, in slots enough, that keeps in mind what it was asked for."""
 
-    def wait(self) -> None:
-        self.exception()
-
-
-@dataclass
-class Bench:
-    """Work that runs what is submitted at once, in threads."""
-
-    site: Site
-    hub: Hub
-    submitted: list[tuple[str, str, int]] = field(default_factory=list)  # phase, issue and priority
-    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8))
+    submitted: list[Call]
     against: BaseException | None = None  # what comes of each phase of an issue, or by a name
-    whom: str = "(base)"
+    whom = "(base)"
+
+    def _done_here(self, call: Call, *, known: bool = False) -> Done:
+        if self.against and self.whom in {call.issue.id, call.task.name}:
+            raise self.against
+        return super()._done_here(call, known=known)
+
+    def _have_done(self, call: Call) -> None:
+        self.submitted.append(call)
+        super()._have_done(call)
 
     @property
-    def journal(self) -> Journal:
-        return self.site.journal()
+    def asked(self) -> set[tuple[str, str, bool]]:
+        """Phase and issue of what was submitted, and whether somebody waits for it."""
+        return {(call.task.name, call.issue.id, not call.aside) for call in self.submitted}
 
-    def submit(self, task: Task[Any, Any], issue: Issue, *args: Any, priority: int = 0) -> Call:
-        self.submitted.append((task.name, issue.id, priority))
-        ended = Ended()
-        if self.against and self.whom in {issue.id, task.name}:
-            ended.set_exception(self.against)
-        else:
-            done = self.threads.submit(task.fn, self.site, issue, *args)
-            done.add_done_callback(lambda it: ended.set_exception(it.exception()) if it.exception() else ended.set_result(it.result()))
-        return Call(task, (issue, *args), ended)
-
-    def result(self, call: Call) -> Any:
-        return call.future.result()
-
-    def run(self, task: Task[Any, Any], *args: Any, priority: int = 0) -> Any:
-        return self.result(self.submit(task, *args, priority=priority))
-
-    def judge(self, checks: Checks) -> Any:
+    def judge(self, checks: Checks, unwanted: Callable[[], bool] = lambda: False) -> Verdict:
         """What is said of the branch with a file more."""
-        return checks.prove(ISSUE, candidate(self), 1, 3)
+        return checks.prove(ISSUE, candidate(self), 1, unwanted)
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         return [event for event in self.journal.events()[0] if event["event"] == kind]
 
 
 @pytest.fixture
-def bench(hub: Hub) -> Iterator[Bench]:
+def bench(hub: Hub) -> Bench:
     (hub.place.runs / "r1").mkdir(parents=True)
-    made = Bench(make_site(hub, "echo x > new.txt", size=8), hub)
-    yield made
-    made.threads.shutdown()
+    site, places = make_site(hub, "echo x > new.txt", size=8), Places()
+    places.update({"here": Offer(8)})
+    made = Bench(site, hub, site.journal(), {}, places, {})
+    made.submitted = []
+    made.train = Train(Rails(made), lambda: 8, [], hub.tip())
+    made.forecast = Forecast([], {})
+    return made
 
 
 def on(bench: Bench, test: str = "true", rule: str = "pass", **tables: dict[str, Any]) -> Checks:
     """The checks of a run that has these."""
     bench.site = replace(bench.site, config=override(bench.site.config, test__command=test, test__flaky=rule, checks=tables))
-    return Checks(cast("Work", bench))
+    return Checks(bench)
 
 
 def change(bench: Bench) -> Change:
@@ -96,7 +84,7 @@ def candidate(bench: Bench) -> Candidate:
 
 def test_a_candidate_passes_if_the_test_and_all_that_is_required_of_it_do(bench: Bench) -> None:
     assert bench.judge(on(bench, one={"command": "true"}, two={"command": "test -f code.txt"})).passed
-    assert {("test", "a", 3), ("one", "a", 3), ("two", "a", 3)} <= set(bench.submitted)
+    assert {("test", "a", True), ("one", "a", True), ("two", "a", True)} <= bench.asked
 
 
 def test_all_that_say_no_are_told_together(bench: Bench) -> None:
@@ -118,7 +106,7 @@ def test_what_is_advisory_says_no_and_holds_nothing_back(bench: Bench) -> None:
     checks = on(bench, rude={"command": "test ! -f new.txt || exit 1", "required": False})
     assert bench.judge(checks).passed
     checks.settle()
-    assert ("rude", "a", BEHIND) in bench.submitted
+    assert ("rude", "a", False) in bench.asked
     assert [event["state"] for event in bench.events("phase") if (event["phase"], event["issue"]) == ("rude", "a")] == ["running", "no"]
 
 
@@ -145,7 +133,7 @@ def test_what_else_comes_of_what_is_advisory_is_a_note(bench: Bench) -> None:
     bench.against, bench.whom = ConnectionError("lost"), "shy"
     made = change(bench)
     checks = on(bench, shy={"prompt": "is it?", "required": False})
-    assert checks.submit(ISSUE, made, 1, 3) == []
+    assert checks.submit(ISSUE, made, 1) == []
     checks.settle()
     assert [event["text"] for event in bench.events("note")] == ["a: the check shy could not be run: lost"]
 
@@ -158,7 +146,7 @@ def test_what_is_red_on_the_branch_as_it_is_is_not_required_and_is_told(bench: B
     assert (set(told), told["old"]) == ({"old", "slow"}, "old sins")
     assert "took longer" in told["slow"]
     checks.settle()
-    assert ("old", "a", BEHIND) in bench.submitted  # it still speaks
+    assert ("old", "a", False) in bench.asked  # it still speaks
 
 
 def test_the_branch_as_it_is_is_looked_at_once_in_a_run_and_again_in_the_next(bench: Bench) -> None:
@@ -166,7 +154,7 @@ def test_the_branch_as_it_is_is_looked_at_once_in_a_run_and_again_in_the_next(be
     for _ in range(2):
         bench.judge(checks)
         checks.settle()
-    assert [said for said in bench.submitted if said[1] == "(base)"] == [("old", "(base)", URGENT), ("new", "(base)", URGENT)]
+    assert sorted(call.task.name for call in bench.submitted if call.issue.id == "(base)") == ["new", "old"]
     assert set(on(bench, old={"command": "false"}, new={"command": "true"}).begin().result()) == {"old"}  # what says no is not remembered
 
 
@@ -189,13 +177,13 @@ def test_a_change_is_judged_by_what_is_on_the_change_and_a_candidate_by_the_rest
         bench, lint={"command": "true"}, size={"command": "true", "on": "change"}, words={"prompt": "is it?"}, shy={"prompt": "is it?", "required": False}
     )
     made = change(bench)
-    calls = checks.submit(ISSUE, made, 1, 3)
+    calls = checks.submit(ISSUE, made, 1)
     verdicts = [(call, bench.result(call)) for call in calls]
     checks.settle()
     assert [call.task.name for call in calls] == ["size", "words"]
     assert list(checks.worded(verdicts)) == ["the check size says no", "the check words says no"]
-    assert ("shy", "a", BEHIND) in bench.submitted
-    assert [call.task.name for call in checks.proof(ISSUE, candidate(bench), 1, 3)] == ["test", "lint"]
+    assert ("shy", "a", False) in bench.asked
+    assert [call.task.name for call in checks.proof(ISSUE, candidate(bench), 1)] == ["test", "lint"]
 
 
 @pytest.mark.parametrize(("rule", "passed"), [("pass", True), ("refuse", False)])
@@ -212,3 +200,14 @@ def test_what_is_flaky_on_the_branch_as_it_is_is_red_if_the_rule_refuses_it(benc
     once = f"test -e {tmp_path}/%s || {{ touch {tmp_path}/%s; false; }}"
     checks = on(bench, strict={"command": once.replace("%s", "a"), "flaky": "refuse"}, mild={"command": once.replace("%s", "b")})
     assert set(checks.begin().result()) == {"strict"}
+
+
+def test_a_candidate_that_nobody_wants_any_more_is_not_judged(bench: Bench) -> None:
+    checks = on(bench, lint={"command": "true"}, shy={"command": "true", "required": False})
+    checks.begin().result()
+    bench.places.update({"here": Offer(0)})  # so that all of it waits for a slot
+    with bench.places.watched(lambda: None):
+        with pytest.raises(Interrupted):
+            bench.judge(checks, lambda: True)
+        checks.settle()
+    assert [call.task.name for call in bench.submitted if call.issue == ISSUE and call.done.exception() is None] == []
