@@ -33,6 +33,7 @@ class Row:
     reason: str = ""
     sha: str = ""
     tries: int = 1
+    place: str = ""  # where a person finds what is ready
 
 
 @dataclass(slots=True)
@@ -55,6 +56,7 @@ class Progress:
     overtaken: set[tuple[str, int]] = field(default_factory=set)  # tries that met a conflict: alone they would have landed
     running: set[tuple[str, str]] = field(default_factory=set)  # issue and phase
     asked: set[str] = field(default_factory=set)  # issues that wait for a person's approval
+    elsewhere: str = ""  # where the branch is, if it is a remote's
     waits: str = ""  # what a run waits for that has not begun
     ran: int = 0
     cached: int = 0
@@ -131,6 +133,7 @@ class Progress:
         self.flow_run, self.ui = event["flow_run"], event["ui"]
         self._process_started(event)
         self.began = self.began or event["timestamp"]
+        self.elsewhere = event.get("elsewhere", "")
         self.state, self.reason, self.ended = "", "", 0.0
         for issue in event["issues"]:
             self.rows.setdefault(issue["id"], Row(issue["title"])).state = ""
@@ -196,7 +199,7 @@ class Progress:
 
     def _outcome(self, event: dict[str, Any]) -> None:
         row = self.rows.setdefault(event["issue"], Row(event["title"]))
-        row.state, row.reason, row.sha = event["state"], event["reason"], event["sha"]
+        row.state, row.reason, row.sha, row.place = event["state"], event["reason"], event["sha"], event.get("place", "")
 
     def _run_ended(self, event: dict[str, Any]) -> None:
         self.ended, self.state, self.reason = event["timestamp"], event["state"], event.get("reason", "")

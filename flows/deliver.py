@@ -22,6 +22,7 @@ from adw.model import Attempt, Change, Issue, Outcome, Plan, Verdict
 from flows.approval import Approval, Form, PlanApproval, ask_a_person
 from flows.delivery import Delivery, run_name
 from flows.reports import publish
+from flows.sidings import insist_on_room
 from flows.start import begun
 from flows.work import URGENT, Call, Work, threads
 from tasks import phases as tasks
@@ -131,10 +132,11 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
         if needed in work.outcomes and not (ended := work.outcomes[needed].result()).good:
             state = "stopped" if ended.state == "stopped" else "refused"
             return Outcome(issue=issue.id, title=issue.title, state=state, reason=f"it depends on {needed}, which is {ended.state}")
-    tries = results.attempts(work.hub, issue) or [results.begin(work.hub, issue, 1, work.hub.tip())]
+    insist_on_room(work, issue)
+    tries = results.attempts(work.hub, issue) or [results.begin(work.hub, issue, 1, work.ground(issue))]
     attempt = tries[-1]
-    if not work.hub.mirror.is_ancestor(attempt.base, work.hub.tip()):
-        attempt = results.begin(work.hub, issue, attempt.number + 1, work.hub.tip(), attempt.feedback)
+    if not work.bears(attempt):
+        attempt = results.begin(work.hub, issue, attempt.number + 1, work.ground(issue), attempt.feedback)
     plan = planned(work, issue, tries[0])
     work.green.result()
     if "plan" in work.site.config.approve:
@@ -145,14 +147,14 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
         try:
             change = work.run(tasks.build, issue, plan, attempt, priority=issue.priority)
             sha = check_and_land(work, issue, change, attempt.number)
-            return Outcome(issue=issue.id, title=issue.title, state="landed", sha=sha, tries=attempt.number)
+            return work.through(issue, sha, attempt.number)
         except (AgentFailed, Conflict) as no:
             if isinstance(no, Conflict):
                 work.journal.event("overtaken", issue=issue.id, **{"try": attempt.number})
             noes += isinstance(no, AgentFailed)  # a conflict is no fault of the change: somebody else was faster
             feedback = f"{no}\n\nThe earlier change is commit {change.sha} (`git show {change.sha}`)." if change else str(no)
             # Begun even if it is for a later run: what is refused goes on from here when it is asked for again.
-            attempt = results.begin(work.hub, issue, attempt.number + 1, work.hub.tip(), feedback)
+            attempt = results.begin(work.hub, issue, attempt.number + 1, work.ground(issue), feedback)
             if noes == work.site.config.tries:
                 msg = f"refused after {noes} {'try' if noes == 1 else 'tries'}: {no}"
                 raise AdwError(msg) from no
@@ -197,8 +199,8 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
     """
     if sha := landed_since(work, issue, change.base):
         return sha
-    if "landing" in work.site.config.approve:
-        first = phases.candidate(work.site, issue, change, work.hub.tip())
+    if work.site.config.asks_to_land:
+        first = phases.candidate(work.site, issue, change, work.ground(issue))
         tested = work.submit(tasks.test, issue, first, attempt, priority=issue.priority + 1)
         verdict, reviewed, documented = work.results([tested, *judged(work, issue, change, attempt)])
         insist({"the tests fail": verdict, UNFIT: reviewed})

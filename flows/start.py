@@ -17,6 +17,7 @@ from adw.mirror import Hub, find_hub, sync
 from adw.model import Issue
 from adw.phases import Site
 from adw.pool import Pool
+from adw.siding import Siding
 from adw.train import Train
 from flows import blocks
 from flows.cluster import opened
@@ -25,6 +26,7 @@ from flows.limits import Throttle
 from flows.maintain import reconcile
 from flows.rails import Rails
 from flows.reports import Moving
+from flows.sidings import Buffers, faced, landed_by_now, look_up
 from flows.watch import Watch
 from flows.work import Work, start_cluster
 
@@ -42,13 +44,16 @@ def begun(delivery: Delivery) -> Iterator[Work]:
     with _told(journal), Watch(flow_run.id).kept(), ExitStack() as stack:
         asked = [*delivery.issues, *markdown.read_matching(delivery.sources, hub.root)]
         config = _settled(hub, journal, delivery)
+        hub = faced(hub, config, journal)
         tip = hub.tip()
-        landed = hub.mirror.trailers(tip)
+        landed = landed_by_now(hub, asked, tip)
         site = Site(run=journal.folder.name, repository=delivery.repository, branch=hub.branch, config=config)
         cluster = None if delivery.dry_run else stack.enter_context(opened(site, hub, journal))
         work = Work(site, hub, journal, landed, cluster, graph.in_order(asked, frozenset(landed)))
+        if not (delivery.dry_run or delivery.only):
+            look_up(work)
         slots = cluster.slots if cluster else guard.slots(config.pool) if delivery.dry_run else _start_local(config, journal)
-        work.train = Train(Rails(work), lambda: cluster.slots if cluster else slots, landed, tip)
+        work.train = Siding(Buffers(work)) if config.landing.offers else Train(Rails(work), lambda: cluster.slots if cluster else slots, landed, tip)
         _begin(work, slots)
         stack.enter_context(Moving(hub, journal).shown())
         if not delivery.dry_run:
@@ -96,6 +101,7 @@ def _begin(work: Work, slots: int) -> None:
         flow_run=str(flow_run.id),
         ui=str(flow_run.ui_url or ""),
         slots=slots,
+        elsewhere=work.hub.elsewhere,
         pid=os.getpid(),
         birth=proc.born(os.getpid()),
         issues=_named(work.issues),

@@ -27,6 +27,7 @@ from adw.mirror import Hub, find_hub
 from adw.model import AGENT_PHASES, Issue
 from adw.money import Spent
 from adw.progress import Row
+from adw.upstream import facing
 
 CANCEL_LIMIT = 20  # seconds for an end in good order
 
@@ -73,7 +74,9 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
     for phase in AGENT_PHASES:
         ready(config.agent.at(phase), hub.root)
     sandbox.require(config.sandbox)
-    graph.in_order(issues, frozenset(hub.git.trailers(hub.ref)))
+    branch = facing(hub, config.landing)
+    branch.look()
+    graph.in_order(issues, frozenset(hub.git.trailers(branch.ref)))
     guard.check_disk(writable_home(), config.pool.disk_floor)
 
 
@@ -88,6 +91,7 @@ def configured(hub: Hub, given: dict[str, Any]) -> Config:
         test__command=given.get("test_command"),
         tries=given.get("tries"),
         approve=given.get("approve"),
+        landing__mode=given.get("land"),
         sandbox__mode=given.get("sandbox"),
     )
 
@@ -121,7 +125,7 @@ def outcome(journal: Journal) -> dict[str, Any]:
 
 
 def _told(row: Row, spent: Spent) -> dict[str, Any]:
-    return {"title": row.title, "state": row.state, "sha": row.sha, "reason": row.reason, "tries": row.tries, "spent": spent.flat()}
+    return {"title": row.title, "state": row.state, "sha": row.sha, "reason": row.reason, "tries": row.tries, "place": row.place, "spent": spent.flat()}
 
 
 def hear(journal: Journal) -> None:

@@ -47,6 +47,7 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
         list[str] | None, typer.Option(metavar="plan|landing", help="Ask about each plan before it is built, or each change before it lands.")
     ] = None,
     allow_red_base: Annotated[bool, typer.Option("--allow-red-base", help="Go on even if the tests fail on the branch as it is.")] = False,
+    no_land: Annotated[bool, typer.Option("--no-land", help="Leave each change on a branch of its own, adw/ID, instead of landing it.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Hand the run to what `adw serve` serves, and return.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -54,7 +55,7 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     from adw.cli.deliver import asked, hand_over, report  # noqa: PLC0415
 
     given = {"agents": agents, "agent": agent, "agent_command": agent_command, "test_command": test_command, "tries": tries, "approve": approve or None}
-    given |= {"model": model, "sandbox": sandbox, "allow_red_base": allow_red_base, "scheduler": scheduler}
+    given |= {"model": model, "sandbox": sandbox, "allow_red_base": allow_red_base, "scheduler": scheduler, "land": "none" if no_land else None}
     journal = asked(issues, repo, branch, given)
     raise typer.Exit((hand_over if detach else report)(journal, as_json=as_json))
 
