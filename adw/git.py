@@ -43,7 +43,7 @@ AWAY = re.compile(
 REFUSED = re.compile(r"^ ! \[remote rejected\] .*\((.*)\)$", re.MULTILINE)
 FETCH = ("fetch", "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=")
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-NOBODY = {f"GIT_{role}_{field}": value for role in ("AUTHOR", "COMMITTER") for field, value in (("NAME", "adw"), ("EMAIL", "adw"), ("DATE", "0 +0000"))}
+NOBODY = {f"GIT_{role}_{field}": value for role in ("AUTHOR", "COMMITTER") for field, value in (("NAME", "adw"), ("EMAIL", "adw"), ("DATE", "@0 +0000"))}
 
 for _name in [
     n for n in os.environ if n.startswith("GIT_") and n not in {"GIT_SSH_COMMAND", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CEILING_DIRECTORIES"}
@@ -381,9 +381,10 @@ class Prepared:
 
 def _words(said: str) -> str:
     """What a remote says against a push: why, and what its hooks printed; or all that git says, if the remote said nothing."""
+    said = said.partition("): ")[2] or said
     why = REFUSED.search(said)
     hooks = [line.removeprefix("remote:").strip() for line in said.splitlines() if line.startswith("remote:")]
-    return "\n".join([why[1], *filter(None, hooks)]) if why else said.partition("): ")[2] or said
+    return "\n".join([why[1], *filter(None, hooks)]) if why else said
 
 
 def author(hub: Git) -> dict[str, str]:

@@ -54,6 +54,27 @@ def test_a_conflict_names_a_file_as_it_is_written(git: Git, repository: Reposito
         git.merge(onto, change)
 
 
+def test_a_change_whose_parent_is_not_there_brings_only_what_it_did_itself(git: Git, repository: Repository) -> None:
+    repository.git("checkout", "--quiet", "--detach")
+    repository.commit("dropped", **{"dropped.txt": "x\n", "code.txt": "dropped\n"})
+    change = repository.commit("change", **{"b.txt": "b\n"})
+    repository.git("checkout", "--quiet", "main")
+    onto = repository.commit("onto", **{"a.txt": "a\n", "code.txt": "onto\n"})
+    assert git.touched(git.tree_of(onto), git.merge(onto, change)) == ["b.txt"]
+    replayed = git.replay(change, onto)
+    assert (git.message(replayed), git.run("rev-parse", f"{replayed}^"), git.identity(replayed)) == ("change", onto, git.identity(change))
+    assert git.replay(change, onto) == replayed
+
+
+def test_and_conflicts_where_that_does_not_go(git: Git, repository: Repository) -> None:
+    repository.git("checkout", "--quiet", "--detach")
+    repository.commit("dropped", **{"code.txt": "dropped\n"})
+    change = repository.commit("change", **{"code.txt": "more\n"})
+    repository.git("checkout", "--quiet", "main")
+    with pytest.raises(Conflict, match=rf"does not merge onto {repository.tip[:10]}: conflict in code\.txt"):
+        git.merge(repository.tip, change)
+
+
 def test_a_merge_with_what_is_no_commit_is_no_conflict(git: Git, repository: Repository) -> None:
     with pytest.raises(GitFailed):
         git.merge(repository.tip, "1" * 40)
