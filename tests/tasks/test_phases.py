@@ -14,7 +14,7 @@ from tasks import phases
 from tests.adw.tools import family
 
 CACHED: list[Task[Any, Any]] = [phases.plan, phases.build, phases.test, phases.review, phases.document]
-ALL: list[Task[Any, Any]] = [*CACHED, phases.land]
+ALL: list[Task[Any, Any]] = [*CACHED, phases.land, phases.offer]
 
 
 def given(site: Site) -> dict[str, Any]:
@@ -65,9 +65,10 @@ def test_the_keys_are_those_that_git_holds_results_by(site: Site) -> None:
     assert phases.by_document(None, it) == "document-" + real.document_key(site, it["issue"], it["change"])
 
 
-def test_landing_is_never_cached() -> None:
-    assert phases.land.cache_policy == NO_CACHE
-    assert not phases.land.persist_result
+@pytest.mark.parametrize("task", [phases.land, phases.offer], ids=lambda task: task.name)
+def test_landing_is_never_cached(task: Task[Any, Any]) -> None:
+    assert task.cache_policy == NO_CACHE
+    assert not task.persist_result
 
 
 def test_the_tag_limit_counts_those_who_ask_the_model() -> None:
