@@ -84,4 +84,4 @@ bench-agents: setup clis  ## measure what adw costs around a real agent CLI, aga
 
 .PHONY: clean
 clean:  ## remove what setup made
-	rm -rf $(VENV) .uv .clis .mypy_cache .ruff_cache .pytest_cache .coverage*
+	rm -rf $(VENV) .uv .clis .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -1,44 +1,82 @@
-"""The branches that adw leaves for people: `adw/<issue id>`, one for each issue, at the commit that would land.
+"""Branches for people: `adw/<issue>` in the hub holds a change that did not land, to be looked at and worked on; or that is ready to.
 
-What adw itself has put on one is held by `refs/adw/<issue key>/offered/<commit>`. A branch that is anywhere else was made or moved
-by a person, and stays as it is.
+Of a change that was refused, `refs/adw/<issue key>/kept` is what adw has seen of it. Whatever a person commits on top, or puts in
+its place, is taken up by the next run as a try of its own. Of one that is ready, `refs/adw/<issue key>/offered/<commit>` is what adw
+has put there. adw never moves a branch that a person has moved.
 """
 
 import re
-from collections.abc import Sequence
 
 from adw.errors import Blocked, GitBusy, GitKilled
-from adw.git import Git, Prepared, checkouts
+from adw.git import Prepared, checkouts
 from adw.mirror import Hub
 from adw.model import Arrival, Issue, digest
 
 FOLDER = "adw"
 LENGTH = 24  # of a commit's hex digits, in a ref name
+LONGEST = 100  # characters of an id, in a branch name
 
 
-def name(issue: str) -> str:
-    """The branch of an issue: its id, if that may stand in the name of a branch."""
-    if re.fullmatch(r"\w[\w.-]{0,99}", issue, re.ASCII) and ".." not in issue and not issue.endswith((".", ".lock")):
-        return f"{FOLDER}/{issue}"
-    readable = re.sub(r"\W+", "-", issue, flags=re.ASCII).strip("-")[:40] or "issue"
-    return f"{FOLDER}/{readable}-{digest(issue)[:8]}"
+def name(issue: Issue) -> str:
+    """The branch of an issue: `adw/` and its id, as far as git takes it."""
+    readable = re.sub(r"[^A-Za-z0-9._-]+|\.\.+|^[.-]+|(\.lock|\.)$", "-", issue.id)[:LONGEST].strip("-.")
+    return f"{FOLDER}/{readable}" if readable == issue.id else f"{FOLDER}/{readable or 'issue'}-{digest(issue.id)[:8]}"
+
+
+def keep(hub: Hub, issue: Issue, sha: str) -> str:
+    """Have the branch hold a change, and return its name; empty if a person has moved it, or it cannot be made."""
+    ref, seen = _refs(issue)
+    there, known = hub.git.find(ref), hub.mirror.find(seen)
+    if there and there != known:
+        return ""
+    hub.mirror.point(seen, sha)
+    hub.publish(seen)
+    status, _, _ = hub.git.call("update-ref", "-m", f"adw: {issue.id} did not land", ref, sha, there or "")
+    return name(issue) if status == 0 else ""
+
+
+def taken_up(hub: Hub, issue: Issue, tip: str) -> str:
+    """What a person has put on the branch since adw saw it last, as one commit on what it has in common with the tip; empty if nothing."""
+    ref, seen = _refs(issue)
+    there = hub.git.find(ref)
+    if there is None or there == hub.mirror.find(seen) or hub.mirror.find(seen) is None or offered(hub, there):
+        return ""
+    hub.mirror.fetch(hub.git.directory, ref)
+    base = hub.mirror.run("merge-base", tip, there)
+    return hub.mirror.commit(hub.mirror.tree_of(there), [base], hub.mirror.message(there), hub.mirror.identity(there))
+
+
+def saw(hub: Hub, issue: Issue) -> None:
+    """Note that what is on the branch was taken up."""
+    ref, seen = _refs(issue)
+    if there := hub.git.find(ref):
+        hub.mirror.point(seen, there)
+        hub.publish(seen)
+
+
+def drop(hub: Hub, issue: Issue) -> None:
+    """Remove the branch of an issue that has landed, if it is as adw saw or left it last and nobody has it checked out."""
+    ref, seen = _refs(issue)
+    there = hub.git.find(ref)
+    if there and (there == hub.mirror.find(seen) or offered(hub, there)) and ref not in checkouts(hub.git):
+        hub.git.call("update-ref", "-d", ref, there)
 
 
 def offered(hub: Hub, sha: str) -> bool:
-    """Whether adw has put a commit on a branch of its own."""
+    """Whether adw has put a commit on a branch as one that is ready to land."""
     return bool(hub.git.refs(f"refs/adw/*/offered/{sha[:LENGTH]}"))
 
 
 def has_offered(hub: Hub, issue: Issue) -> bool:
-    """Whether adw has left a branch for an issue."""
+    """Whether adw has left a branch for an issue with a change that is ready to land."""
     return bool(hub.git.refs(f"refs/adw/{issue.key}/offered"))
 
 
 def insist_on_ours(hub: Hub, issue: Issue, sha: str | None, where: str = "") -> None:
-    """Blocked, with what to do, if an issue's branch is at a commit that a person put there."""
-    if sha and not offered(hub, sha):
+    """Blocked, with what to do, if an issue's branch is at a commit that a person put there, and that was not taken up."""
+    if sha and not offered(hub, sha) and sha not in hub.git.refs("refs/adw/*/kept").values():
         msg = (
-            f"branch {name(issue.id)}{where} is at {sha[:10]}, which adw did not put there, and so leaves alone: "
+            f"branch {name(issue)}{where} is at {sha[:10]}, which adw did not put there, and so leaves alone: "
             "merge it, rename it or delete it, as you like; then `adw resume`"
         )
         raise Blocked(msg)
@@ -47,62 +85,37 @@ def insist_on_ours(hub: Hub, issue: Issue, sha: str | None, where: str = "") -> 
 def insist_on_free(hub: Hub, issue: Issue) -> None:
     """Blocked, with what to do, if the local branch of an issue cannot be made, or is a person's."""
     if hub.git.find(f"refs/heads/{FOLDER}"):
-        msg = f"git makes no branch {name(issue.id)} beside your branch {FOLDER}: rename that (`git branch -m {FOLDER} ANOTHER`), then `adw resume`"
+        msg = f"git makes no branch {name(issue)} beside your branch {FOLDER}: rename that (`git branch -m {FOLDER} ANOTHER`), then `adw resume`"
         raise Blocked(msg)
-    insist_on_ours(hub, issue, hub.git.find(f"refs/heads/{name(issue.id)}"))
+    insist_on_ours(hub, issue, hub.git.find(f"refs/heads/{name(issue)}"))
 
 
 def leave(hub: Hub, arrival: Arrival) -> None:
     """Have an issue's branch at what would land; Blocked if it is a person's, or checked out somewhere."""
     issue, sha = arrival.issue, arrival.candidate.sha
-    ref = f"refs/heads/{name(issue.id)}"
+    ref, seen = _refs(issue)
     now = hub.git.find(ref)
     if now == sha and offered(hub, sha):
         return
     if now != sha:
         insist_on_free(hub, issue)
         if now and (where := checkouts(hub.git).get(ref)):
-            msg = f"branch {name(issue.id)} is checked out in {where}, and would move under it: check out another one there, then `adw resume`"
+            msg = f"branch {name(issue)} is checked out in {where}, and would move under it: check out another one there, then `adw resume`"
             raise Blocked(msg)
     hub.hold(issue.key, sha)
     nothing = "0" * len(sha)
     moves = [(ref, sha, now or nothing), (f"refs/adw/{issue.key}/offered/{sha[:LENGTH]}", sha, "")]
     transaction = Prepared(hub.git, moves, f"adw: offer {issue.id}"[:1000])
     if not transaction.ready:
-        msg = f"cannot move branch {name(issue.id)} in {hub.path}: {transaction.abort()}"
+        msg = f"cannot move branch {name(issue)} in {hub.path}: {transaction.abort()}"
         raise GitBusy(msg)
     if not transaction.commit():
-        msg = f"git was killed while it moved {name(issue.id)} in {hub.path}"
+        msg = f"git was killed while it moved {name(issue)} in {hub.path}"
         raise GitKilled(msg)
+    for git in (hub.git, hub.mirror):
+        if git.find(seen):
+            git.forget([seen])  # what a person commits to it from now on is theirs, and no try
 
 
-def ground(git: Git, tip: str, ready: Sequence[str], landed: Sequence[str]) -> str:
-    """What an issue is built on that depends on others, of which some have landed, and some are only ready: a commit with all of them in it.
-
-    That is the one that is ready, or a stack of them; else the tip. Conflict if they do not go together.
-    """
-    if not ready:
-        return tip
-    onto = ready[0] if all(git.is_ancestor(sha, ready[0]) for sha in landed) else tip
-    for other in ready:
-        if git.is_ancestor(onto, other):
-            onto = other
-            continue
-        for commit in git.run("rev-list", "--reverse", "--topo-order", f"{onto}..{other}").split():
-            onto = git.replay(commit, onto)
-    return onto
-
-
-def bears(git: Git, tip: str, base: str) -> bool:
-    """Whether a change that began at a base can be taken further: all that the branch lacks of it was made by adw for other issues.
-
-    Of these only the change itself is replayed, on what is there of them. But where a person took back a commit, what was built on it is void.
-    """
-    beyond = f"{tip}..{base}"
-    return int(git.run("rev-list", "--count", beyond)) == len(git.trailers(beyond))
-
-
-def base(git: Git, ground: str, branches: Sequence[tuple[str, str]]) -> str:
-    """Of some branches, each with its commit, the one that stands nearest below a commit; empty if none does."""
-    below = [(branch, sha) for branch, sha in branches if git.is_ancestor(sha, ground)]
-    return next((branch for branch, sha in below if all(git.is_ancestor(other, sha) for _, other in below)), "")
+def _refs(issue: Issue) -> tuple[str, str]:
+    return f"refs/heads/{name(issue)}", f"refs/adw/{issue.key}/kept"

@@ -202,6 +202,22 @@ class PoolConfig(Section):
     slot_gb: float = Field(10.0, gt=0, title="Largest slot (GB)", description="How large one slot may get while an agent or a test works in it, in GB.")
 
 
+class MergeConfig(Section):
+    """What becomes of a conflict before an agent is asked."""
+
+    union: tuple[str, ...] = Field(
+        (),
+        description="Patterns (as in .gitattributes) of files where the lines of both sides are kept, such as changelogs; "
+        "the branch's own .gitattributes (`merge=union`) count, too.",
+        examples=[["CHANGELOG*"]],
+    )
+    regenerate: dict[str, str] = Field(
+        {},
+        description="Lock files and other generated files: pattern → a line for sh, run in a slot on the merged tree, which writes them anew.",
+        examples=[{"uv.lock": "uv lock", "package-lock.json": "npm install --package-lock-only"}],
+    )
+
+
 def _url(text: str) -> str:
     if text and "://" not in text:
         msg = "it must be a URL such as ssh://user@host/path/of/repository"
@@ -290,9 +306,20 @@ class Config(Section):
         description="What a person is asked about, in the terminal or the Prefect UI: each `plan` before it is built, each change before its `landing`.",
         examples=[["plan", "landing"]],
     )
+    stack: bool = Field(
+        default=False, description="Whether an issue that depends on others is begun on top of their changes before these have landed; else it waits for them."
+    )
+    partition: bool = Field(
+        default=False, description="Whether issues whose plans touch the same files are built one behind the other instead of side by side."
+    )
+    squash_train: bool = Field(
+        default=False,
+        description="Whether only the last of the changes that land together is tested: fewer tests, but only the last commit is known to pass them.",
+    )
     landing: LandingConfig = LandingConfig()
     test: ChecksConfig = ChecksConfig()
     review: ReviewConfig = ReviewConfig()
+    merge: MergeConfig = MergeConfig()
     agent: AgentConfig = AgentConfig()
     budget: BudgetConfig = BudgetConfig()
     prices: dict[str, Price] = Field(

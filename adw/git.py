@@ -15,7 +15,7 @@ from typing import Any
 import git as gitpython
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from adw.errors import Blocked, Conflict, GitBusy, GitFailed, GitKilled, HubAway, Misuse
+from adw.errors import Blocked, GitBusy, GitFailed, GitKilled, HubAway, Misuse
 from adw.model import Change, one_line
 from adw.proc import PIPE
 
@@ -42,8 +42,11 @@ AWAY = re.compile(
 )
 REFUSED = re.compile(r"^ ! \[remote rejected\] .*\((.*)\)$", re.MULTILINE)
 FETCH = ("fetch", "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=")
+# Who makes commits that nobody sees: the same each time.
+NOBODY = {
+    f"GIT_{role}_{field}": value for role in ("AUTHOR", "COMMITTER") for field, value in (("NAME", "adw"), ("EMAIL", "adw@localhost"), ("DATE", "@0 +0000"))
+}
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-NOBODY = {f"GIT_{role}_{field}": value for role in ("AUTHOR", "COMMITTER") for field, value in (("NAME", "adw"), ("EMAIL", "adw"), ("DATE", "@0 +0000"))}
 
 for _name in [
     n for n in os.environ if n.startswith("GIT_") and n not in {"GIT_SSH_COMMAND", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CEILING_DIRECTORIES"}
@@ -197,29 +200,30 @@ class Git:
         values = self.run("log", "-1", "--date=raw", "--format=%an%n%ae%n%ad%n%cn%n%ce%n%cd", commit).split("\n")
         return dict(zip(names, values, strict=True))
 
-    def merge(self, onto: str, change: str) -> str:
-        """The tree of a commit with what a change did to its parent, be that in the commit or not; Conflict names the files."""
-        sides = (onto, change) if self.is_ancestor(f"{change}^", onto) else self._grafted(onto, change)
-        status, out, err = self.call("merge-tree", "--write-tree", "--name-only", *sides)
+    def merge(self, onto: str, change: str, attributes: str = "") -> "Merged":
+        """A commit merged onto another. `attributes` is the text of a gitattributes file, as a bare repository has none."""
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+            file.write(attributes)
+            file.flush()
+            given = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.attributesFile", "GIT_CONFIG_VALUE_0": file.name}
+            status, out, err = self.call("merge-tree", "--write-tree", "--name-only", onto, change, env=given)
         if status == 0:
-            return out.split("\n", 1)[0]
+            return Merged(out.split("\n", 1)[0])
         if status == 1 and re.match(r"[0-9a-f]{40,64}\n", out):
             tree_and_files, _, messages = out.partition("\n\n")
-            files = sorted(set(tree_and_files.splitlines()[1:]))
-            msg = f"the change does not merge onto {onto[:10]}: conflict in {', '.join(files)}\n{messages.strip()}"
-            raise Conflict(msg)
+            tree, *files = tree_and_files.splitlines()
+            return Merged(tree, tuple(sorted(set(files))), messages.strip())
         msg = f"git merge-tree of {change} onto {onto} failed ({status}): {err.strip()}"
         raise GitFailed(msg)
 
-    def _grafted(self, onto: str, change: str) -> tuple[str, str]:
-        """Stand-ins for a commit and a change that have the change's parent, and only that, in common; git takes no other base before 2.40."""
-        base = self.commit(self.tree_of(f"{change}^"), [], "base", NOBODY)
-        ours, theirs = (self.commit(self.tree_of(side), [base], "side", NOBODY) for side in (onto, change))
-        return ours, theirs
-
-    def replay(self, commit: str, onto: str) -> str:
-        """The same commit on top of another one; Conflict if what it did does not go there."""
-        return self.commit(self.merge(onto, commit), [onto], self.message(commit), self.identity(commit))
+    def rebased(self, change: Change, onto: str, attributes: str = "") -> "Merged":
+        """What a change did to its base, done to another commit, whatever lies between the two."""
+        if self.is_ancestor(change.base, onto):
+            return self.merge(onto, change.sha, attributes)
+        # As `git merge-tree --merge-base` does, from 2.40 on: two commits that have nothing in common but the base's tree.
+        base = self.commit(change.base_tree, [], "base", NOBODY)
+        sides = [self.commit(tree, [base], "side", NOBODY) for tree in (self.tree_of(onto), change.tree)]
+        return self.merge(sides[0], sides[1], attributes)
 
     def trailers(self, tip: str) -> dict[str, str]:
         """What landed on a branch: the id of each issue, with its newest commit."""
@@ -287,6 +291,15 @@ class Git:
     def diff(self, old: str, new: str) -> str:
         """The difference of two commits or trees, as text."""
         return self.run("diff", "--no-color", "--no-ext-diff", "--no-textconv", old, new)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The tree of a merge; where there are conflicts, the files have git's markers in them, as far as they are text."""
+
+    tree: str
+    conflicts: tuple[str, ...] = ()
+    said: str = ""  # git's own words on the conflicts
 
 
 def spread(patterns: Sequence[str]) -> list[str]:

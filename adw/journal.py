@@ -24,6 +24,7 @@ import structlog
 from adw.model import Order
 from adw.progress import Progress
 
+LOG_TAIL = 12_000  # characters of a log that a verdict carries; the whole is in the run's folder
 # Where events of this task go if the run is another host's: set by whoever runs tasks for it.
 sink: ContextVar[Callable[[dict[str, Any]], None] | None] = ContextVar("sink", default=None)
 
@@ -151,3 +152,11 @@ class Reader:
         for event in events:
             self.progress.add(event)
             yield event
+
+
+def tail(log: Path, start: int = 0) -> str:
+    """The end of what a log holds from a position on."""
+    with log.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(start, size - LOG_TAIL))
+        return file.read().decode(errors="replace").strip()

@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass as checked
 PHASES = ("plan", "build", "test", "review", "document", "land")
 AGENT_PHASES = ("plan", "build", "review", "document")
 GOOD = ("landed", "already landed", "ready")  # the ends of an issue that others can build on
+URGENT = 100_000  # the priority of an issue that goes before all others; what stands before a landing still goes first
 
 
 def digest(*parts: object) -> str:
@@ -34,11 +35,13 @@ class Issue:
     body: str
     depends_on: tuple[str, ...] = ()
     priority: int = 0
+    estimate: float = 0.0  # seconds that its phases take together, as a person thinks; 0: nobody said
+    flag: str = ""  # the feature flag that the change is put behind
 
     @property
     def digest(self) -> str:
         """What is asked for, whatever its id: phases are keyed by this."""
-        return digest(self.title, self.body)
+        return digest(self.title, self.body, *([self.flag] if self.flag else []))
 
     @property
     def key(self) -> str:
@@ -49,12 +52,13 @@ class Issue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A try at an issue: the commit it builds on, and what the tries before it taught."""
+    """A try at an issue: the commit it builds on, and what the tries before it taught; `change` is one that is merged there to begin with."""
 
     number: int
     base: str
     base_tree: str
     feedback: str = ""
+    change: str = ""
 
 
 @checked(frozen=True, slots=True, kw_only=True)

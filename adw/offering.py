@@ -25,7 +25,7 @@ def forge(hub: Upstream, config: Config) -> Forge:
 def leave(hub: Hub, arrival: Arrival) -> Offer:
     """Leave an issue's local branch, and no more; Blocked if a person's is in the way."""
     branches.leave(hub, arrival)
-    return Offer(place=branches.name(arrival.issue.id))
+    return Offer(place=branches.name(arrival.issue))
 
 
 def propose(hub: Upstream, config: Config, arrival: Arrival, base: str, token: str) -> Offer:
@@ -35,7 +35,7 @@ def propose(hub: Upstream, config: Config, arrival: Arrival, base: str, token: s
     """
     issue = arrival.issue
     with lock.held(hub.place.locks / "proposing"), reached(forge(hub, config), token) as github:
-        pull = github.find(branches.name(issue.id))
+        pull = github.find(branches.name(issue))
         if pull and (sha := merged(hub, issue, pull)):
             return Offer(place=pull.url, landed=sha)
         _push(hub, arrival)
@@ -43,19 +43,19 @@ def propose(hub: Upstream, config: Config, arrival: Arrival, base: str, token: s
         if pull:
             github.change(pull, renewed(pull.body, text), base)
         else:
-            pull = github.open(issue.title, f"{text}\n\n{TRAILER}: {issue.id}", branches.name(issue.id), base)
+            pull = github.open(issue.title, f"{text}\n\n{TRAILER}: {issue.id}", branches.name(issue), base)
     return Offer(place=pull.url)
 
 
 def _push(hub: Upstream, arrival: Arrival) -> None:
     """Have the branch at the remote as it is here, if it is there as adw left it."""
-    ref, sha = f"refs/heads/{branches.name(arrival.issue.id)}", arrival.candidate.sha
+    ref, sha = f"refs/heads/{branches.name(arrival.issue)}", arrival.candidate.sha
     there = hub.far.listed_at(hub.remote, ref).get(ref, "")
     if there != sha:
         branches.insist_on_ours(hub, arrival.issue, there, f" at {hub.remote}")
     branches.leave(hub, arrival)
     if there != sha and not hub.far.push(hub.remote, sha, ref, there):
-        msg = f"branch {branches.name(arrival.issue.id)} at {hub.remote} moved just now"
+        msg = f"branch {branches.name(arrival.issue)} at {hub.remote} moved just now"
         raise GitBusy(msg)
 
 
@@ -80,7 +80,7 @@ def looked_up(hub: Upstream, config: Config, issues: Sequence[Issue], token: str
     with reached(forge(hub, config), token) as github:
         github.prove_access()
         for issue in issues:
-            branch = branches.name(issue.id)
+            branch = branches.name(issue)
             try:
                 pull = github.find(branch) if branches.has_offered(hub, issue) else None
                 if pull and (sha := merged(hub, issue, pull)):

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from adw import prompts
+from adw import merging, prompts
 from adw.agents import find_agent, ready
 from adw.agents.base import Agent
 from adw.answers import PlanAnswer, ReviewAnswer
 from adw.asking import Asking
 from adw.config import ClusterConfig, Config
 from adw.errors import AgentCrashed, AgentCut, AgentFailed, GitFailed, Misuse
-from adw.git import TRAILER, change_of
-from adw.journal import Journal
+from adw.git import TRAILER, Merged, change_of
+from adw.journal import Journal, tail
 from adw.mirror import Source, find_hub
 from adw.model import Attempt, Candidate, Change, Issue, Order, Plan, Verdict, digest, one_line
 from adw.pool import Pool
@@ -29,8 +29,8 @@ from adw.remote import Remote, far
 from adw.slot import Lease
 
 VERSION = "2"  # a new one makes every recorded result stale
-LOG_TAIL = 12_000  # characters of a log that a verdict carries; the whole is in the run's folder
 DIFF_HEAD = 100_000  # characters of a diff that a prompt carries
+FLAGGED = "Put the change behind a feature flag named `{flag}`, off by default: while it is off, all is as it was before. Use the repository's own way of flags, if it has one."
 FORMS: dict[str, type[BaseModel]] = {"plan": PlanAnswer, "review": ReviewAnswer}
 
 
@@ -93,7 +93,7 @@ def told(site: Site, issue: Issue, commit: str, phase: str, **values: str) -> st
     """The prompt of a phase that begins at a commit."""
     git, config = site.hub().mirror, site.config
     common = {
-        "issue": prompts.fence("issue", issue.body, title=issue.title),
+        "issue": prompts.fence("issue", issue.body, title=issue.title) + (f"\n\n{FLAGGED.format(flag=issue.flag)}" if issue.flag else ""),
         "conventions": prompts.conventions(git, commit),
         "test": config.test.command,
         "docs": ", ".join(config.docs),
@@ -139,8 +139,9 @@ def build_key(site: Site, issue: Issue, plan: Plan, attempt: Attempt) -> str:
         *site.config.docs,
         *site.config.review.refuse,
         site.tag("build"),
-        prompts.fingerprint("build"),
+        prompts.fingerprint("resolve" if attempt.change else "build"),
         digest(attempt.feedback),
+        *([attempt.change, merging.fingerprint(site.config.merge)] if attempt.change else []),
     )
 
 
@@ -152,6 +153,8 @@ def build_prompt(site: Site, issue: Issue, plan: Plan, attempt: Attempt) -> str:
 
 def build(site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Mapping[str, str]) -> tuple[Change, str]:
     """Have the agent make the change, and commit it for it; AgentFailed if it changed nothing."""
+    if attempt.change:
+        return resolve(site, issue, plan, attempt, secrets)
     hub, order = site.hub(), site.order(issue, "build", attempt.number)
     with site.pool().lease(attempt.base, order) as lease:
         said = site.asking(lease, issue, order, secrets).ask(build_prompt(site, issue, plan, attempt))
@@ -160,6 +163,41 @@ def build(site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Mappi
             msg = f"the agent ended well, but changed nothing that git keeps. It said:\n{said.text}"
             raise AgentFailed(msg)
         sha = hub.mirror.commit(tree, [attempt.base], message(issue), hub.author())
+        return change_of(hub.mirror, sha), sha
+
+
+def resolve_prompt(site: Site, issue: Issue, plan: Plan, attempt: Attempt, found: Merged) -> str:
+    """What the agent is asked who finds its change merged onto what landed meanwhile, with conflicts, or failing there."""
+    mirror, change = site.hub().mirror, change_of(site.hub().mirror, attempt.change)
+    left = merging.by_hand(site.config.merge, found)
+    return told(
+        site,
+        issue,
+        attempt.base,
+        "resolve",
+        plan=prompts.fence("plan", plan.text),
+        feedback=prompts.fence("feedback", attempt.feedback),
+        conflicts="Git left its conflict markers, or one of both sides, in: " + ", ".join(left) if left else "It merges without conflicts.",
+        mine=prompts.fence("diff", mirror.diff(change.base, change.sha)[:DIFF_HEAD], of="the change"),
+        others=prompts.fence("diff", mirror.diff(change.base, attempt.base)[:DIFF_HEAD], of="what landed meanwhile"),
+    )
+
+
+def resolve(site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Mapping[str, str]) -> tuple[Change, str]:
+    """Build an earlier change anew on top of what landed meanwhile: merged by git and by rules, and by the agent where these do not do."""
+    hub, order, config = site.hub(), site.order(issue, "build", attempt.number), site.config.merge
+    hub.bring(attempt.change, issue.key)
+    with site.pool().lease(attempt.base, order) as lease:
+        found = merging.merged(hub.mirror, config, change_of(hub.mirror, attempt.change), attempt.base)
+        merging.lay_out(lease, found, config)
+        if merging.by_hand(config, found) or (attempt.feedback and not found.conflicts):
+            site.asking(lease, issue, order, secrets).ask(resolve_prompt(site, issue, plan, attempt, found))
+        merging.finish(lease, found, config, site.journal().log(order))
+        tree = taken_up(lease)
+        if tree == attempt.base_tree:
+            msg = "nothing is left of the change on top of what landed meanwhile"
+            raise AgentFailed(msg)
+        sha = hub.mirror.commit(tree, [attempt.base], message(issue), hub.mirror.identity(attempt.change))
         return change_of(hub.mirror, sha), sha
 
 
@@ -285,7 +323,7 @@ def document(site: Site, issue: Issue, change: Change, attempt: int, secrets: Ma
 def candidate(site: Site, issue: Issue, change: Change, onto: str) -> Candidate:
     """The change as it would land on a commit for an issue: the same SHA for the same inputs. Conflict if it does not merge."""
     mirror = site.hub().mirror
-    tree = change.tree if change.base == onto else mirror.merge(onto, change.sha)
+    tree = change.tree if change.base == onto else merging.clean(mirror, site.config.merge, change, onto)
     sha = mirror.commit(tree, [onto], message(issue), mirror.identity(change.sha))
     return Candidate(sha=sha, tree=tree, onto=onto, code=mirror.without(tree, site.config.docs))
 
@@ -300,11 +338,3 @@ def base_candidate(site: Site, tip: str) -> Candidate:
     mirror = site.hub().mirror
     tree = mirror.tree_of(tip)
     return Candidate(sha=tip, tree=tree, onto=tip, code=mirror.without(tree, site.config.docs))
-
-
-def tail(log: Path, start: int = 0) -> str:
-    """The end of what a log holds from a position on."""
-    with log.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(start, size - LOG_TAIL))
-        return file.read().decode(errors="replace").strip()

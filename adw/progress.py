@@ -54,6 +54,7 @@ class Progress:
     throttled: int = 0  # how often the model's API had too much to do
     limit: int = 0  # how many agents may be at the model now, over all runs, if that is fewer than configured
     overtaken: set[tuple[str, int]] = field(default_factory=set)  # tries that met a conflict: alone they would have landed
+    apart: list[tuple[str, dict[str, list[str]], float]] = field(default_factory=list)  # issue, those it was built behind with the files of both, seconds
     running: set[tuple[str, str]] = field(default_factory=set)  # issue and phase
     asked: set[str] = field(default_factory=set)  # issues that wait for a person's approval
     elsewhere: str = ""  # where the branch is, if it is a remote's
@@ -70,6 +71,11 @@ class Progress:
     def work(self) -> float:
         """Seconds of the same work one phase after another: without the tries and tests that only working side by side made necessary."""
         return sum(seconds for (issue, attempt, _), seconds in self.took.items() if (issue, attempt) not in self.overtaken)
+
+    @property
+    def builds(self) -> list[float]:
+        """How long each build took, in seconds."""
+        return [seconds for (_, _, phase), seconds in self.took.items() if phase == "build"]
 
     @property
     def money(self) -> Spent:
@@ -196,6 +202,9 @@ class Progress:
 
     def _overtaken(self, event: dict[str, Any]) -> None:
         self.overtaken.add((event["issue"], event["try"]))
+
+    def _kept_apart(self, event: dict[str, Any]) -> None:
+        self.apart.append((event["issue"], event["behind"], event["seconds"]))
 
     def _outcome(self, event: dict[str, Any]) -> None:
         row = self.rows.setdefault(event["issue"], Row(event["title"]))

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 from adw import decisions, results
 from adw.git import Git
@@ -33,6 +34,7 @@ def run_report(progress: Progress, outcomes: Sequence[Outcome], pages: Mapping[s
     ]
     took = max(progress.last - progress.began, 0.001)
     lines += ["", f"{progress.ran} phases ran and {progress.cached} were found done; {took:.0f} s, and {progress.work:.0f} s of phases one after another.", ""]
+    lines += _apart(progress)
     lines += spending(progress.spent_by_phase)
     if held := [f"{phase} {size / 1e6:,.0f} MB" for phase, size in progress.memory.items() if size]:
         lines += [f"Memory that one agent held at most, its tools included: {', '.join(held)}.", ""]
@@ -59,6 +61,22 @@ def issue_report(hub: Source, issue: Issue, outcome: Outcome, progress: Progress
     if logs:
         lines += ["## Logs", "", *(f"- {_linked(log.stem, address)}: `{log}`" for log, address in logs), ""]
     return "\n".join(lines)
+
+
+def _apart(progress: Progress) -> list[str]:
+    """Who was built behind whom, and what that cost and saved; none if nobody was."""
+    if not progress.apart:
+        return []
+    lines = [f"- {issue} was built behind {_behind(behind)}, and waited {seconds:.0f} s for that" for issue, behind, seconds in progress.apart]
+    pairs = sum(len(behind) for _, behind, _ in progress.apart)
+    each = median(progress.builds) if progress.builds else 0.0
+    saved = f"It saved at most {pairs} {'conflict' if pairs == 1 else 'conflicts'}, each about one more build ({each:.0f} s)."
+    waited = sum(seconds for *_, seconds in progress.apart)
+    return ["## Kept apart", "", *lines, "", f"That cost {waited:.0f} s of waiting. {saved}", ""]
+
+
+def _behind(behind: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{name}: both touch {', '.join(files)}" for name, files in behind.items())
 
 
 def spending(spent: Mapping[str, Spent]) -> list[str]:

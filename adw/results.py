@@ -2,7 +2,8 @@
 
 Git is the truth: whatever else is lost, the same work is found again by its key. A change is a commit of its own; a plan or a
 verdict is a commit with an empty tree whose message holds it as JSON, on top of the commit that it is about, which it keeps.
-The commit `try/N` of an issue says where its try N began: its parent is the base, its message the feedback.
+The commit `try/N` of an issue says where its try N began: its parent is the base, its message the feedback. A second parent is
+a change that the try begins with, merged onto the base.
 """
 
 import json
@@ -75,14 +76,14 @@ def _approval(issue: Issue, change: Change) -> str:
     return f"refs/adw/{issue.key}/approved/{digest(change.base_tree, change.tree)[:KEY_LENGTH]}"
 
 
-def begin(hub: Hub, issue: Issue, number: int, base: str, feedback: str = "") -> Attempt:
-    """Start a try at a base, and record it so that a later run takes up the same one."""
+def begin(hub: Hub, issue: Issue, number: int, base: str, feedback: str = "", change: str = "") -> Attempt:  # noqa: PLR0913 - what a try is
+    """Start a try at a base, perhaps with a change to be merged there, and record it so that a later run takes up the same one."""
     feedback = feedback.replace("\0", "\N{REPLACEMENT CHARACTER}").strip()  # as git gives it back
-    sha = hub.mirror.commit(EMPTY_TREE, [base], feedback or "-", hub.author())
+    sha = hub.mirror.commit(EMPTY_TREE, [base, *([change] if change else [])], feedback or "-", hub.author())
     ref = f"refs/adw/{issue.key}/try/{number}"
     hub.mirror.point(ref, sha)
     hub.publish(ref)
-    return Attempt(number=number, base=base, base_tree=hub.mirror.tree_of(base), feedback=feedback)
+    return Attempt(number=number, base=base, base_tree=hub.mirror.tree_of(base), feedback=feedback, change=change)
 
 
 def attempts(hub: Hub, issue: Issue) -> list[Attempt]:
@@ -90,6 +91,8 @@ def attempts(hub: Hub, issue: Issue) -> list[Attempt]:
     numbered = {int(ref.rsplit("/", 1)[1]): sha for ref, sha in hub.mirror.refs(f"refs/adw/{issue.key}/try").items()}
     found = []
     for number, sha in sorted(numbered.items()):
-        base, feedback = hub.mirror.run("rev-parse", f"{sha}^"), hub.mirror.message(sha)
-        found.append(Attempt(number=number, base=base, base_tree=hub.mirror.tree_of(base), feedback="" if feedback == "-" else feedback))
+        _, base, *change = hub.mirror.run("rev-list", "--parents", "--max-count=1", sha).split()
+        feedback = hub.mirror.message(sha)
+        told = "" if feedback == "-" else feedback
+        found.append(Attempt(number=number, base=base, base_tree=hub.mirror.tree_of(base), feedback=told, change="".join(change)))
     return found

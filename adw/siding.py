@@ -7,10 +7,14 @@ ready and has passed.
 import contextlib
 import contextvars
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from adw.errors import AgentFailed, Conflict
+from adw import merging
+from adw.config import MergeConfig
+from adw.errors import AdwError, AgentFailed, Conflict
+from adw.git import Git, change_of
 from adw.model import Candidate, Change, Issue, Verdict
 from adw.train import Seat
 
@@ -63,6 +67,9 @@ class Siding:
     def leave(self, seat: Seat) -> None:
         """Give a place up: nobody stands behind it."""
 
+    def lose(self, name: str, told: AdwError) -> None:
+        """An issue will not be ready: those that depend on it wait for it elsewhere."""
+
     def _tested(self, seat: Seat) -> "tuple[Candidate, Future[Verdict]]":
         """The candidate of now, and what its tests say or will say: those of before, if what they see is the same."""
         candidate = self._buffers.candidate(seat.issue, seat.change, self._buffers.ground(seat.issue))
@@ -78,3 +85,37 @@ class Siding:
             proof.set_result(self._buffers.prove(seat, candidate, front=False))
         except BaseException as no:  # noqa: BLE001 - told to whom it concerns
             proof.set_exception(no)
+
+
+def ground(git: Git, rules: MergeConfig, tip: str, ready: Sequence[str], landed: Sequence[str]) -> str:
+    """What an issue is built on that depends on others, of which some have landed, and some are only ready: a commit with all of them in it.
+
+    That is the one that is ready, or a stack of them, the same each time; else the tip. Conflict if they do not go together.
+    """
+    if not ready:
+        return tip
+    onto = ready[0] if all(git.is_ancestor(sha, ready[0]) for sha in landed) else tip
+    for other in ready:
+        if git.is_ancestor(onto, other):
+            onto = other
+            continue
+        for commit in git.run("rev-list", "--reverse", "--topo-order", f"{onto}..{other}").split():
+            tree = merging.clean(git, rules, change_of(git, commit), onto)
+            onto = git.commit(tree, [onto], git.message(commit), git.identity(commit))
+    return onto
+
+
+def nearest(git: Git, ground: str, below: Sequence[str]) -> str:
+    """Of some commits that a commit may stand on, the one that it stands on nearest; empty if on none."""
+    held = [sha for sha in below if git.is_ancestor(sha, ground)]
+    return next((sha for sha in held if all(git.is_ancestor(other, sha) for other in held)), "")
+
+
+def bears(git: Git, tip: str, base: str) -> bool:
+    """Whether a change that began at a base can be taken further: all that the branch lacks of it was made by adw for other issues.
+
+    Of these only the change itself is taken, to what is there of them. But where a person took back a commit of theirs, what was
+    built on it is void.
+    """
+    beyond = f"{tip}..{base}"
+    return int(git.run("rev-list", "--count", beyond)) == len(git.trailers(beyond))

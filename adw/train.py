@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from adw.errors import AgentFailed, Blocked, Conflict
+from adw.errors import AdwError, AgentFailed, Blocked, Conflict
 from adw.model import Candidate, Change, Issue, Verdict
 
 
@@ -31,6 +31,10 @@ class Seat:
     proof: "Future[Verdict] | None" = None  # what the tests say of what it would have landed as last
     failed: Candidate | None = None  # what it is left out for
     landed: "Future[str]" = field(default_factory=Future)
+
+    def before(self, other: "Seat") -> bool:
+        """Whether another one has to stand behind this one."""
+        return self.issue.id in other.issue.depends_on or (-self.issue.priority, self.number) < (-other.issue.priority, other.number)
 
 
 class Tracks(Protocol):
@@ -61,23 +65,53 @@ class Train:
     def __init__(self, tracks: Tracks, slots: Callable[[], int], landed: Collection[str], tip: str, *, squash: bool = False) -> None:
         """A line for the branch at a tip, on which some issues have landed. With `squash` only the last of a group is tested."""
         self._tracks, self._slots, self._squash = tracks, slots, squash
-        self._guard = threading.RLock()
+        self._guard = threading.Condition()
         self._line: list[Seat] = []
         self._proofs: dict[str, Future[Verdict]] = {}  # by the code of the candidate, as tests are keyed
         self._made: dict[tuple[str, str], Candidate | Conflict] = {}  # by change and what it was merged onto
         self._landed = set(landed)
-        self._numbers = 0
+        self._lost: dict[str, AdwError] = {}  # issues that will not land, with what those are told who depend on them
+        self._stack: list[Seat] = []
+        self._numbers: dict[str, int] = {}  # of issues, in the order in which they first came
         self._seen = tip  # when last looked
 
     def board(self, issue: Issue, attempt: int, change: Change) -> Seat:
-        """Take a place in line: behind what is more urgent or was here before, and behind what the issue depends on."""
+        """Take a place in line: behind what is more urgent, or was here first (who comes back keeps its number), and behind what the issue depends on."""
         with self._guard:
-            self._numbers += 1
-            seat = Seat(issue, attempt, change, self._numbers)
-            behind = [place for place, other in enumerate(self._line) if other.issue.priority >= issue.priority or other.issue.id in issue.depends_on]
+            seat = Seat(issue, attempt, change, self._numbers.setdefault(issue.id, len(self._numbers)))
+            behind = [place for place, other in enumerate(self._line) if other.before(seat)]
             self._line.insert(behind[-1] + 1 if behind else 0, seat)
+            self._orphan()
             self._advance()
         return seat
+
+    def standing(self, names: Collection[str], tip: Callable[[], str]) -> str:
+        """A commit that all of some issues are in: the last of their candidates, or the tip if they have landed. Waits until there is one.
+
+        What is told of one that will not land is raised.
+        """
+        with self._guard:
+            self._guard.wait_for(lambda: self._holds(names) or any(name in self._lost for name in names))
+            if lost := [self._lost[name] for name in names if name in self._lost]:
+                raise lost[0]
+            theirs = [seat.candidate.sha for seat in self._stack if seat.candidate and seat.issue.id in names]
+            return theirs[-1] if theirs else tip()
+
+    def _holds(self, names: Collection[str]) -> bool:
+        return self._landed.union(seat.issue.id for seat in self._stack).issuperset(names)
+
+    def lose(self, name: str, told: AdwError) -> None:
+        """An issue will not land: nor will those that depend on it."""
+        with self._guard:
+            self._lost[name] = told
+            self._orphan()
+            self._advance()
+            self._guard.notify_all()
+
+    def _orphan(self) -> None:
+        for seat in list(self._line):
+            if lost := [self._lost[name] for name in seat.issue.depends_on if name in self._lost]:
+                self._dismiss(seat, lost[0])
 
     def ready(self, seat: Seat, change: Change) -> None:
         """All has been said of a change but what its tests say; `change` is its final form."""
@@ -95,17 +129,20 @@ class Train:
     def _advance(self) -> None:
         """Go as far as what is known allows. What keeps the train as a whole from moving is told to all who are in it."""
         try:
+            self._stack = []
             while self._line:
-                stack = self._stacked(self._noticed())
-                self._prove(stack)
-                group = self._group(stack)
+                self._stack = self._stacked(self._noticed())
+                self._prove(self._stack)
+                group = self._group(self._stack)
                 if not group:
                     break
                 self._land(group)
+            self._stack = [seat for seat in self._stack if seat in self._line]
             self._forget()
         except BaseException as no:  # noqa: BLE001 - each seat's thread judges it
             for seat in list(self._line):
                 self._dismiss(seat, no)
+        self._guard.notify_all()
 
     def _noticed(self) -> str:
         """The tip of now. What somebody else has landed by then leaves the line."""
@@ -127,13 +164,13 @@ class Train:
             seat.candidate = seat.failed = None
             if not self._squash and untested >= max(self._slots(), 1):
                 continue
+            if not present.issuperset(seat.issue.depends_on):
+                continue  # those are built anew
             made = self._merged(seat, onto)
             if isinstance(made, Conflict):
                 alone = self._merged(seat, tip)
-                if isinstance(alone, Conflict):
+                if isinstance(alone, Conflict) and self._landed.issuperset(seat.issue.depends_on):
                     self._dismiss(seat, alone)
-                continue
-            if not present.issuperset(seat.issue.depends_on):
                 continue
             no = self._against(seat, made) if not self._squash or onto == tip or self._passed(stack[-1]) else None
             if no is not None:

@@ -5,6 +5,7 @@ the gate: never more at once than the pool has slots.
 """
 
 import contextvars
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,10 +16,12 @@ from prefect import State, flow
 from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
 
-from adw import decisions, phases, proc, report, results
+from adw import branches, decisions, phases, proc, report, results
 from adw.config import Gate
-from adw.errors import AdwError, AgentFailed, Blocked, Conflict, Halted, Interrupted, Misuse
+from adw.errors import AdwError, AgentFailed, Blocked, Collided, Conflict, Halted, Interrupted, Misuse
 from adw.model import Attempt, Change, Issue, Outcome, Plan, Verdict
+from adw.partition import Partition
+from adw.train import Train
 from flows.approval import Approval, Form, PlanApproval, ask_a_person
 from flows.delivery import Delivery, run_name
 from flows.reports import publish
@@ -83,6 +86,7 @@ def foreseen(work: Work) -> list[Outcome]:
 def deliver_all(work: Work, issues: Sequence[Issue], how: How, *, allow_red_base: bool) -> list[Outcome]:
     """Deliver the issues side by side, each when those it depends on have landed; outcomes in the order of the issues."""
     work.outcomes = {issue.id: Future() for issue in issues}
+    work.partition = Partition([issue.id for issue in issues], [issue.id for issue in issues if not set(issue.depends_on) & work.outcomes.keys()])
     if allow_red_base or all(issue.id in work.landed for issue in issues):
         work.green.set_result(None)
     with ThreadPoolExecutor(len(issues) + 1, thread_name_prefix="issue") as workers:
@@ -121,6 +125,9 @@ def deliver_one(work: Work, issue: Issue, how: How) -> None:
         work.journal.event("crash", issue=issue.id, error=type(no).__name__, trace=traceback.format_exc())
         outcome = Outcome(issue=issue.id, title=issue.title, state="crashed", reason=f"{type(no).__name__}: {no}")
     work.outcomes[issue.id].set_result(outcome)  # first: others wait for it, and the journal may find the disk full
+    work.partition.left(issue.id)
+    if not outcome.good:
+        work.train.lose(issue.id, unmet(issue.id, outcome))
     work.tell(outcome)
 
 
@@ -128,19 +135,15 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
     """How an issue ends that goes through its phases; what stops it is raised."""
     if sha := work.landed.get(issue.id):
         return Outcome(issue=issue.id, title=issue.title, state="already landed", sha=sha)
-    for needed in issue.depends_on:
-        if needed in work.outcomes and not (ended := work.outcomes[needed].result()).good:
-            state = "stopped" if ended.state == "stopped" else "refused"
-            return Outcome(issue=issue.id, title=issue.title, state=state, reason=f"it depends on {needed}, which is {ended.state}")
+    first, attempt = tried(work, issue, ground(work, issue))
     insist_on_room(work, issue)
-    tries = results.attempts(work.hub, issue) or [results.begin(work.hub, issue, 1, work.ground(issue))]
-    attempt = tries[-1]
-    if not work.bears(attempt):
-        attempt = results.begin(work.hub, issue, attempt.number + 1, work.ground(issue), attempt.feedback)
-    plan = planned(work, issue, tries[0])
+    plan = planned(work, issue, first)
+    work.partition.planned(issue.id, plan.files)
     work.green.result()
     if "plan" in work.site.config.approve:
         plan = agreed(work, issue, plan)
+    if work.site.config.partition:
+        attempt = kept_apart(work, issue, attempt)
     noes = 0
     while True:
         change = None
@@ -151,13 +154,70 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
         except (AgentFailed, Conflict) as no:
             if isinstance(no, Conflict):
                 work.journal.event("overtaken", issue=issue.id, **{"try": attempt.number})
-            noes += isinstance(no, AgentFailed)  # a conflict is no fault of the change: somebody else was faster
-            feedback = f"{no}\n\nThe earlier change is commit {change.sha} (`git show {change.sha}`)." if change else str(no)
             # Begun even if it is for a later run: what is refused goes on from here when it is asked for again.
-            attempt = results.begin(work.hub, issue, attempt.number + 1, work.ground(issue), feedback)
+            attempt = begun_again(work, issue, attempt, no, change)
+            noes += isinstance(no, AgentFailed)  # a conflict is no fault of the change: somebody else was faster
             if noes == work.site.config.tries:
-                msg = f"refused after {noes} {'try' if noes == 1 else 'tries'}: {no}"
-                raise AdwError(msg) from no
+                raise AdwError(refusal(work, issue, noes, no, change.sha if change else attempt.change)) from no
+
+
+def ground(work: Work, issue: Issue) -> str:
+    """The commit that an issue is begun on: the tip, once all that it needs has landed, or, stacked, what it needs as it stands in line."""
+    needed = [name for name in issue.depends_on if name in work.outcomes]
+    if needed and work.site.config.stack and isinstance(work.train, Train):
+        return work.train.standing(needed, work.hub.tip)
+    for name in needed:
+        if not (ended := work.outcomes[name].result()).good:
+            raise unmet(name, ended)
+    return work.foundation(issue)
+
+
+def unmet(needed: str, ended: Outcome) -> AdwError:
+    """What is told those who depend on an issue that did not land."""
+    msg = f"it depends on {needed}, which is {ended.state}"
+    return Interrupted(msg) if ended.state == "stopped" else AdwError(msg)
+
+
+def tried(work: Work, issue: Issue, base: str) -> tuple[Attempt, Attempt]:
+    """The first try at an issue, and the one that is under way; begun, if there is none, and anew where it cannot go on or a person has."""
+    tries = results.attempts(work.hub, issue) or [results.begin(work.hub, issue, 0 if work.site.config.partition else 1, base)]
+    now = tries[-1]
+    if theirs := branches.taken_up(work.hub, issue, work.hub.tip()):
+        now = results.begin(work.hub, issue, now.number + 1, base, change=theirs)
+        branches.saw(work.hub, issue)
+    elif not (work.site.config.stack or work.bears(now)):  # what is stacked can be moved to another base
+        now = results.begin(work.hub, issue, now.number + 1, base, now.feedback, now.change)
+    return tries[0], now
+
+
+def kept_apart(work: Work, issue: Issue, attempt: Attempt) -> Attempt:
+    """The try to build, once those have ended whose plans touch the same files: on top of what they have landed. Try 0 was to plan only."""
+    began, behind = time.monotonic(), [] if work.site.config.landing.offers else work.partition.before(issue.id)
+    for name in behind:
+        work.outcomes[name].result()
+    if behind:
+        seconds = time.monotonic() - began
+        work.journal.event("kept apart", issue=issue.id, behind=behind, seconds=round(seconds, 1))
+    return attempt if attempt.number else results.begin(work.hub, issue, 1, ground(work, issue))
+
+
+def begun_again(work: Work, issue: Issue, attempt: Attempt, no: AdwError, change: Change | None) -> Attempt:
+    """The try after a no: with the change merged onto the tip, if all that is against it is what landed meanwhile; else from the start."""
+    again, tip = attempt.number + 1, ground(work, issue)
+    if change is None:  # what could not be resolved is begun with once more
+        earlier = f"{no}\n\nBefore that:\n{attempt.feedback}" if attempt.change else str(no)
+        return results.begin(work.hub, issue, again, tip, earlier, change=attempt.change)
+    if isinstance(no, Conflict | Collided):
+        return results.begin(work.hub, issue, again, tip, str(no), change=change.sha)
+    return results.begin(work.hub, issue, again, tip, f"{no}\n\nThe earlier change is commit {change.sha} (`git show {change.sha}`).")
+
+
+def refusal(work: Work, issue: Issue, noes: int, no: AdwError, change: str) -> str:
+    """What is said of an issue that does not land, and how a person can go on with its change."""
+    count = f"{noes} {'try' if noes == 1 else 'tries'}"
+    kept = branches.keep(work.hub, issue, change) if change else ""
+    how = f"\n\nThe change is on the branch {kept}: commit to it, then `adw resume {issue.id}` goes on from there." if kept else ""
+    return f"refused after {count}: {no}{how}"
 
 
 def _planned(work: Work, issue: Issue) -> Outcome:
@@ -200,7 +260,7 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
     if sha := landed_since(work, issue, change.base):
         return sha
     if work.site.config.asks_to_land:
-        first = phases.candidate(work.site, issue, change, work.ground(issue))
+        first = phases.candidate(work.site, issue, change, ground(work, issue))
         tested = work.submit(tasks.test, issue, first, attempt, priority=issue.priority + 1)
         verdict, reviewed, documented = work.results([tested, *judged(work, issue, change, attempt)])
         insist({"the tests fail": verdict, UNFIT: reviewed})

@@ -11,8 +11,6 @@ from adw.train import Seat
 from flows.work import URGENT, Work
 from tasks import phases as tasks
 
-SHOWN = 20_000  # characters of the diff of others that a no carries
-
 
 @dataclass(frozen=True)
 class Rails:
@@ -44,12 +42,9 @@ class Rails:
             return self.work.land(arrivals)
 
     def blame(self, seat: Seat, candidate: Candidate, verdict: Verdict) -> AgentFailed:
-        """The log; and what has landed since the change began, if anything: the fault may be in what both are together."""
+        """The log; the fault may be in what the change and those that landed since it began are together."""
         said = f"the tests fail on top of {candidate.onto[:10]}:\n{verdict.log}"
-        if candidate.onto == seat.change.base:
-            return AgentFailed(said)
-        others = self.work.hub.mirror.diff(seat.change.base, candidate.onto)[:SHOWN]
-        return Collided(f"{said}\n\nWhat others have landed since this change began:\n{others}")
+        return AgentFailed(said) if candidate.onto == seat.change.base else Collided(said)
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from prefect.exceptions import PrefectException
 from prefect.settings import get_current_settings
 
 from adw import report
-from adw.journal import Journal
+from adw.journal import Journal, tail
 from adw.mirror import Hub
 from adw.model import Issue, Outcome
-from adw.phases import Site, tail
+from adw.phases import Site
 
 EACH = 2.0  # seconds between two states of what moves
 

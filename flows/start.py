@@ -17,16 +17,13 @@ from adw.mirror import Hub, find_hub, sync
 from adw.model import Issue
 from adw.phases import Site
 from adw.pool import Pool
-from adw.siding import Siding
-from adw.train import Train
 from flows import blocks
 from flows.cluster import opened
 from flows.delivery import Delivery, configured, new_name
 from flows.limits import Throttle
 from flows.maintain import reconcile
-from flows.rails import Rails
 from flows.reports import Moving
-from flows.sidings import Buffers, faced, landed_by_now, look_up
+from flows.sidings import faced, look_up, make_line, tidy
 from flows.watch import Watch
 from flows.work import Work, start_cluster
 
@@ -46,14 +43,15 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         config = _settled(hub, journal, delivery)
         hub = faced(hub, config, journal)
         tip = hub.tip()
-        landed = landed_by_now(hub, asked, tip)
+        landed = hub.mirror.trailers(tip)
         site = Site(run=journal.folder.name, repository=delivery.repository, branch=hub.branch, config=config)
         cluster = None if delivery.dry_run else stack.enter_context(opened(site, hub, journal))
         work = Work(site, hub, journal, landed, cluster, graph.in_order(asked, frozenset(landed)))
         if not (delivery.dry_run or delivery.only):
             look_up(work)
+            tidy(work)
         slots = cluster.slots if cluster else guard.slots(config.pool) if delivery.dry_run else _start_local(config, journal)
-        work.train = Siding(Buffers(work)) if config.landing.offers else Train(Rails(work), lambda: cluster.slots if cluster else slots, landed, tip)
+        work.train = make_line(work, lambda: cluster.slots if cluster else slots, tip)
         _begin(work, slots)
         stack.enter_context(Moving(hub, journal).shown())
         if not delivery.dry_run:

@@ -16,12 +16,13 @@ from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import FlowRunContext
 from prefect_dask.task_runners import DaskTaskRunner
 
-from adw import branches, proc, results
+from adw import branches, proc, results, siding
 from adw.config import override
 from adw.errors import AgentFailed, Blocked, Conflict
 from adw.journal import Journal
 from adw.mirror import Hub
 from adw.model import Arrival, Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict
+from adw.partition import Partition
 from adw.phases import Site
 from adw.siding import Siding
 from adw.train import Train
@@ -72,6 +73,7 @@ class Work:
     cluster: Cluster | None = None  # of other processes; else phases run in threads of this one
     issues: Sequence[Issue] = ()  # in an order in which each comes behind those that it depends on
     train: Train | Siding = field(init=False)
+    partition: Partition = field(init=False)
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
     obstacles: dict[str, str] = field(default_factory=dict)  # issue id → why its change could not be left for a person
@@ -89,21 +91,21 @@ class Work:
         for attempt in results.attempts(self.hub, issue):
             if attempt.number == number and self.bears(attempt):
                 return attempt
-        return results.begin(self.hub, issue, number, self.ground(issue))
+        return results.begin(self.hub, issue, number, self.foundation(issue))
 
-    def ground(self, issue: Issue) -> str:
+    def foundation(self, issue: Issue) -> str:
         """The commit that an issue is built on now: the tip, or what it depends on, where that is ready and has not landed. Blocked if there is none."""
         ended = [self.outcomes[needed].result() for needed in issue.depends_on if needed in self.outcomes]
         ready, landed = ([o.sha for o in ended if (o.state == "ready") is way] for way in (True, False))
         try:
-            return branches.ground(self.hub.mirror, self.hub.tip(), ready, landed)
+            return siding.ground(self.hub.mirror, self.site.config.merge, self.hub.tip(), ready, landed)
         except Conflict as no:
             msg = f"{', '.join(issue.depends_on)}, which it depends on, do not merge with each other: land one of them first\n{no}"
             raise Blocked(msg) from no
 
     def bears(self, attempt: Attempt) -> bool:
         """Whether the base of a try is still good."""
-        return branches.bears(self.hub.mirror, self.hub.tip(), attempt.base)
+        return siding.bears(self.hub.mirror, self.hub.tip(), attempt.base)
 
     def tell(self, outcome: Outcome) -> None:
         """Say in the journal how an issue ended."""
@@ -111,8 +113,10 @@ class Work:
         self.journal.event("outcome", issue=outcome.issue, title=outcome.title, **told)
 
     def through(self, issue: Issue, sha: str, tries: int) -> Outcome:
-        """How an issue ended that went through all its phases: landed, or left where a person finds it."""
+        """How an issue ended that went through all its phases: left where a person finds it, or landed; then it needs no branch any more."""
         place = self.offers.get(issue.id, "")
+        if not place:
+            branches.drop(self.hub, issue)
         return Outcome(issue=issue.id, title=issue.title, state="ready" if place else "landed", sha=sha, tries=tries, place=place)
 
     def run(self, task: Task[Any, Any], *args: Any, priority: int = 0) -> Any:

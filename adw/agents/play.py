@@ -40,7 +40,7 @@ def main() -> int:
     script = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     phase, number = os.environ["ADW_PHASE"], int(os.environ["ADW_TRY"])
     parts = (script.get(os.environ["ADW_ISSUE"]) or {}).get(phase) or script.get("*", {}).get(phase) or [{}]
-    part = parts[min(number, len(parts)) - 1]
+    part = parts[max(1, min(number, len(parts))) - 1]
     print(part.get("say") or f"{phase}: done", flush=True)
     time.sleep(part.get("seconds", 0))
     while part.get("hang"):

@@ -154,13 +154,23 @@ def _any_branch(repo: Path) -> str:
     return found.head or next((ref.removeprefix("refs/heads/") for ref in Git(found.directory).refs("refs/heads")), "")
 
 
-def resume(run: str, repo: Path, *, as_json: bool) -> int:
-    """Ask for the same once more: what is done is found done."""
-    _, journal = chosen(run, repo)
+def resume(name: str, repo: Path, *, as_json: bool) -> int:
+    """Ask for the same once more, or for one issue of it: what is done is found done."""
+    hub = find_hub(repo, _any_branch(repo))
+    asked_for = next((order for order in (journal.order() for journal in clean.journals(hub.place)) if _has(order, name)), None)
+    if asked_for and not (hub.place.runs / name).is_dir():
+        alone = [issue for issue in asked_for["issues"] if issue["id"] == name]
+        return report(new_run(hub, {**asked_for, "issues": alone}), as_json=as_json)
+    _, journal = chosen(name, repo)
     if clean.lives(journal):
         msg = f"run {journal.folder.name} is under way: `adw status` shows it, `adw cancel` ends it"
         raise Misuse(msg)
     return report(journal, as_json=as_json)
+
+
+def _has(order: dict[str, Any], name: str) -> bool:
+    """Whether a run was asked for an issue of that id."""
+    return any(issue["id"] == name for issue in order.get("issues", []))
 
 
 def cancel(run: str, repo: Path) -> None:

@@ -49,6 +49,9 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     allow_red_base: Annotated[bool, typer.Option("--allow-red-base", help="Go on even if the tests fail on the branch as it is.")] = False,
     no_land: Annotated[bool, typer.Option("--no-land", help="Leave each change on a branch of its own, adw/ID, instead of landing it.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Hand the run to what `adw serve` serves, and return.")] = False,
+    dry: Annotated[
+        bool, typer.Option("--dry", "--dry-run", help="Start nothing; print the order, the critical path, and the time with 1 to 10 agents.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Deliver issues: plan, build, test, review, document and land them."""
@@ -56,6 +59,11 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
 
     given = {"agents": agents, "agent": agent, "agent_command": agent_command, "test_command": test_command, "tries": tries, "approve": approve or None}
     given |= {"model": model, "sandbox": sandbox, "allow_red_base": allow_red_base, "scheduler": scheduler, "land": "none" if no_land else None}
+    if dry:
+        from adw.cli.schedule import schedule  # noqa: PLC0415
+
+        schedule(issues, repo, branch, given, as_json=as_json)
+        return
     journal = asked(issues, repo, branch, given)
     raise typer.Exit((hand_over if detach else report)(journal, as_json=as_json))
 
@@ -100,11 +108,16 @@ def prompt(  # noqa: PLR0913 - as for `run`
 
 
 @app.command()
-def resume(run: Annotated[str, typer.Argument(help="The run; by default the last one.")] = "", repo: Repo = HERE, *, as_json: AsJson = False) -> None:
-    """Go on with a run that was interrupted or had issues refused."""
+def resume(
+    name: Annotated[str, typer.Argument(help="The run, by default the last one; or the id of an issue, to go on with that alone.")] = "",
+    repo: Repo = HERE,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a run that was interrupted or had issues refused, or with one of its issues."""
     from adw.cli.deliver import resume as go_on  # noqa: PLC0415
 
-    raise typer.Exit(go_on(run, repo, as_json=as_json))
+    raise typer.Exit(go_on(name, repo, as_json=as_json))
 
 
 @app.command()

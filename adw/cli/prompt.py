@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adw import branches, decisions, phases, prompts, report, results
+from adw import decisions, phases, prompts, report, results, siding
 from adw.cli.deliver import configured
 from adw.errors import Misuse
 from adw.git import change_of
@@ -53,7 +53,7 @@ def newest(hub: Hub, issue: Issue) -> Attempt:
     """The try that a run would go on with, if it began now."""
     fresh = now(hub)
     attempt = [fresh, *results.attempts(hub, issue)][-1]
-    return attempt if branches.bears(hub.mirror, fresh.base, attempt.base) else replace(fresh, number=attempt.number + 1, feedback=attempt.feedback)
+    return attempt if siding.bears(hub.mirror, fresh.base, attempt.base) else replace(fresh, number=attempt.number + 1, feedback=attempt.feedback)
 
 
 def now(hub: Hub) -> Attempt:

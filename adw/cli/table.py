@@ -24,8 +24,11 @@ WIDER = 120  # columns from which what was spent has a column of its own
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: 4.2s, 1m05s."""
-    return f"{seconds:.1f}s" if seconds < 100 else f"{int(seconds) // 60}m{int(seconds) % 60:02d}s"  # noqa: PLR2004
+    """Seconds for people: 4.2s, 1m05s, 2h30m."""
+    if seconds < 100:  # noqa: PLR2004
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}m{rest:02d}s" if minutes < 100 else f"{minutes // 60}h{minutes % 60:02d}m"  # noqa: PLR2004
 
 
 def table(progress: Progress, now: float, width: int = WIDE, shown_rows: int = SHOWN_ROWS) -> Table:

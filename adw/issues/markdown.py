@@ -1,4 +1,4 @@
-"""Issues as Markdown: a title, a body, and optional front matter (`id`, `title`, `depends_on`, `priority`)."""
+"""Issues as Markdown: a title, a body, and optional front matter (`id`, `title`, `depends_on`, `priority`, `estimate`, `flag`)."""
 
 import re
 import sys
@@ -10,12 +10,14 @@ from typing import Any
 import yaml
 
 from adw.errors import Misuse
-from adw.model import Issue, one_line
+from adw.model import URGENT, Issue, one_line
 
-KNOWN = {"id", "title", "depends_on", "priority"}
+KNOWN = {"id", "title", "depends_on", "priority", "estimate", "flag"}
 PASTED = "pasted"  # the id of a text that names none
 LARGEST = 200_000  # characters: what a prompt bears
 FRONT = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+NUMBER = r"(\d{1,6}(?:\.\d{1,6})?)"
+DURATION = re.compile(rf"(?=\d)(?:{NUMBER}h)? *(?:{NUMBER}m)? *(?:{NUMBER}s)?", re.ASCII)
 
 
 def read_all(names: Sequence[str]) -> list[Issue]:
@@ -94,7 +96,15 @@ def parse(text: str, name: str, where: str) -> Issue:
     if not identifier or one_line(identifier) != identifier:
         msg = f"{where}: the id {identifier!r} must be one line of printable characters"
         raise Misuse(msg)
-    return Issue(id=identifier, title=title, body=body.strip(), depends_on=_depends(front, where), priority=_priority(front, where))
+    return Issue(
+        id=identifier,
+        title=title,
+        body=body.strip(),
+        depends_on=_depends(front, where),
+        priority=_priority(front, where),
+        estimate=_estimate(front, where),
+        flag=_flag(front, where),
+    )
 
 
 def _front_matter(text: str, where: str) -> tuple[dict[str, Any], str]:
@@ -123,9 +133,31 @@ def _depends(front: dict[str, Any], where: str) -> tuple[str, ...]:
     return tuple(str(one) for one in given)
 
 
-def _priority(front: dict[str, Any], where: str) -> int:
-    given = front.get("priority", 0)
-    if not isinstance(given, int) or isinstance(given, bool):
-        msg = f"{where}: `priority` must be a whole number (more is sooner)"
+def _flag(front: dict[str, Any], where: str) -> str:
+    given = front.get("flag") or ""
+    if not isinstance(given, str) or not re.fullmatch(r"[\w.:/-]*", given):
+        msg = f"{where}: `flag` must be the name of a feature flag: letters, digits and _ . : / -"
         raise Misuse(msg)
     return given
+
+
+def _priority(front: dict[str, Any], where: str) -> int:
+    given = front.get("priority", 0)
+    if given == "urgent":
+        return URGENT
+    if not isinstance(given, int) or isinstance(given, bool):
+        msg = f"{where}: `priority` must be a whole number (more is sooner), or `urgent`"
+        raise Misuse(msg)
+    return given
+
+
+def _estimate(front: dict[str, Any], where: str) -> float:
+    given = front.get("estimate")
+    if given is None:
+        return 0.0
+    match = DURATION.fullmatch(given) if isinstance(given, str) else None
+    seconds = sum(float(part or 0) * each for part, each in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0.0
+    if not seconds:
+        msg = f"{where}: `estimate` must be a time such as 2h, 30m, or 1h30m (it is {given!r})"
+        raise Misuse(msg)
+    return seconds

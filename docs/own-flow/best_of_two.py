@@ -67,7 +67,7 @@ def deliver_better(work: Work, issue: Issue, agents: list[str]) -> Outcome:
 
 def judged(work: Work, side: Work, issue: Issue, number: int, change: Change) -> Entry:
     """The change with its verdicts: what would land is tested, while the repository's own agent reviews it."""
-    candidate = phases.candidate(side.site, issue, change, work.ground(issue))
+    candidate = phases.candidate(side.site, issue, change, work.foundation(issue))
     calls = [work.submit(test, issue, candidate, number), work.submit(review, issue, change, number)]
     tested, reviewed = (work.result(call) for call in calls)
     return Entry(number, change, tested, reviewed, work.hub.mirror.diff(change.base, change.sha).count("\n"))

@@ -5,11 +5,10 @@ import subprocess
 import pytest
 
 from adw import branches
-from adw.errors import Blocked, Conflict, GitBusy
+from adw.errors import Blocked, GitBusy
 from adw.mirror import Hub
 from adw.model import Arrival, Candidate, Issue
 from tests.adw.test_landing import ISSUE, OTHER, candidate
-from tests.adw.test_train import change
 from tests.conftest import Repository
 
 
@@ -25,15 +24,15 @@ def at(repository: Repository, branch: str = "adw/i1") -> str:
     ("issue", "name"),
     [
         *[("GH-12", "adw/GH-12"), ("add_retry.v2", "adw/add_retry.v2"), ("a b", "adw/a-b-"), ("größe", "adw/gr-e-"), ("../x", "adw/x-")],
-        *[("x.lock", "adw/x-lock-"), ("a..b", "adw/a-b-"), ("-x", "adw/x-"), ("?", "adw/issue-"), ("a/b", "adw/a-b-"), ("x.", "adw/x-")],
-        ("x" * 200, f"adw/{'x' * 40}-"),
+        *[("x.lock", "adw/x-"), ("a..b", "adw/a-b-"), ("-x", "adw/x-"), ("?", "adw/issue-"), ("a/b", "adw/a-b-"), ("x.", "adw/x-")],
+        ("x" * 200, f"adw/{'x' * 100}-"),
     ],
 )
 def test_each_id_has_a_branch_that_git_takes_and_no_two_have_the_same(issue: str, name: str) -> None:
-    found = branches.name(issue)
+    found = branches.name(Issue(id=issue, title="t", body=""))
     assert found == name if not name.endswith("-") else (found.startswith(name) and len(found) == len(name) + 8)
     assert subprocess.run(["git", "check-ref-format", f"refs/heads/{found}"], check=False).returncode == 0
-    assert branches.name(f"{issue}!") != found
+    assert branches.name(Issue(id=f"{issue}!", title="t", body="")) != found
 
 
 def test_a_branch_is_left_at_what_would_land_and_moved_when_that_changes(hub: Hub, repository: Repository) -> None:
@@ -111,55 +110,33 @@ def test_a_branch_that_somebody_holds_can_be_tried_again(hub: Hub, repository: R
     leave(hub, what)
 
 
-def on(hub: Hub, name: str, base: str, text: str = "", path: str = "") -> str:
-    return change(hub, name, text, path, base).sha
+def test_what_a_person_commits_to_a_branch_that_is_ready_is_no_try(hub: Hub, repository: Repository) -> None:
+    branches.keep(hub, ISSUE, candidate(hub, "refused.txt").sha)
+    leave(hub, candidate(hub, "new.txt"))
+    assert branches.taken_up(hub, ISSUE, hub.tip()) == ""
+    repository.git("checkout", "--quiet", "adw/i1")
+    repository.commit("by hand", **{"new.txt": "mine\n"})
+    repository.git("checkout", "--quiet", "main")
+    assert branches.taken_up(hub, ISSUE, hub.tip()) == ""
+    with pytest.raises(Blocked, match="adw did not put there"):
+        branches.insist_on_free(hub, ISSUE)
 
 
-def test_what_depends_on_nothing_that_is_ready_is_built_on_the_tip(hub: Hub) -> None:
-    assert branches.ground(hub.mirror, hub.tip(), [], [hub.tip()]) == hub.tip()
+def test_what_a_person_committed_to_one_that_was_refused_was_taken_up_and_may_be_moved(hub: Hub, repository: Repository) -> None:
+    branches.keep(hub, ISSUE, candidate(hub, "refused.txt").sha)
+    repository.git("checkout", "--quiet", "adw/i1")
+    repository.commit("by hand", **{"new.txt": "mine\n"})
+    repository.git("checkout", "--quiet", "main")
+    assert branches.taken_up(hub, ISSUE, hub.tip())
+    branches.saw(hub, ISSUE)
+    what = candidate(hub, "new.txt")
+    leave(hub, what)
+    assert at(repository) == what.sha
 
 
-def test_what_depends_on_one_that_is_ready_is_built_on_it_wherever_the_tip_is(hub: Hub, repository: Repository) -> None:
-    a = on(hub, "a", hub.tip())
-    repository.commit("theirs", b="1")
-    assert branches.ground(hub.mirror, hub.tip(), [a], []) == a
-
-
-def test_but_on_the_tip_with_it_if_something_else_landed_that_it_needs(hub: Hub, repository: Repository) -> None:
-    a = on(hub, "a", hub.tip())
-    landed = repository.commit("landed", **{"landed.txt": "1\n"})
-    ground = branches.ground(hub.mirror, hub.tip(), [a], [landed])
-    assert hub.mirror.run("rev-parse", f"{ground}^") == landed
-    assert hub.mirror.text(ground, "a.txt") == "a\n"
-
-
-def test_what_depends_on_two_is_built_on_a_stack_of_them_the_same_each_time(hub: Hub) -> None:
-    shared = on(hub, "shared", hub.tip())
-    a, b = on(hub, "a", shared), on(hub, "b", shared)
-    ground = branches.ground(hub.mirror, hub.tip(), [a, b, shared], [])
-    assert hub.mirror.run("log", "--format=%s", ground).split() == ["b", "a", "shared", "first"]
-    assert ground == branches.ground(hub.mirror, hub.tip(), [a, b], [])
-    assert branches.ground(hub.mirror, hub.tip(), [shared, b], []) == b
-
-
-def test_two_that_do_not_merge_bear_nothing(hub: Hub) -> None:
-    a, b = on(hub, "a", hub.tip(), "a\n", "same.txt"), on(hub, "b", hub.tip(), "b\n", "same.txt")
-    with pytest.raises(Conflict, match=r"same\.txt"):
-        branches.ground(hub.mirror, hub.tip(), [a, b], [])
-
-
-def test_a_pull_request_goes_onto_the_branch_that_is_nearest_below(hub: Hub) -> None:
-    a = on(hub, "a", hub.tip())
-    b, c = on(hub, "b", a), on(hub, "c", a)
-    ground = branches.ground(hub.mirror, hub.tip(), [a, b, c], [])
-    assert branches.base(hub.mirror, ground, [("adw/a", a), ("adw/b", b), ("adw/c", c)]) == "adw/b"
-    assert branches.base(hub.mirror, hub.tip(), [("adw/a", a)]) == ""
-
-
-def test_a_try_goes_on_whose_base_holds_no_more_than_adws_own_commits(hub: Hub, repository: Repository) -> None:
-    first, theirs = repository.tip, repository.commit("theirs", b="1")
-    a = on(hub, "a", hub.tip())
-    b = on(hub, "b", a)
-    assert all(branches.bears(hub.mirror, hub.tip(), base) for base in (first, theirs, a, b))
-    repository.git("reset", "--quiet", "--hard", first)
-    assert not any(branches.bears(hub.mirror, hub.tip(), base) for base in (theirs, a, b))
+def test_a_branch_that_is_ready_goes_when_its_change_has_landed_and_a_persons_stays(hub: Hub, repository: Repository) -> None:
+    leave(hub, candidate(hub, "new.txt"))
+    repository.git("branch", "adw/i2")
+    for issue in (ISSUE, OTHER):
+        branches.drop(hub, issue)
+    assert repository.git("branch", "--list", "--format=%(refname:short)", "adw/*") == "adw/i2"

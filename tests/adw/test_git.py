@@ -3,7 +3,7 @@ from subprocess import CalledProcessError
 
 import pytest
 
-from adw.errors import Conflict, GitBusy, GitFailed, Misuse
+from adw.errors import GitBusy, GitFailed, Misuse
 from adw.git import Git, Prepared, author, change_of, checkouts, git_version, locate, make_repository
 from tests.conftest import Repository
 
@@ -38,41 +38,20 @@ def test_changes_of_different_files_merge(git: Git, repository: Repository) -> N
     change = beside(repository, **{"b.txt": "b\n"})
     onto = repository.commit("onto", **{"a.txt": "a\n"})
     merged = git.merge(onto, change)
-    assert git.touched(git.tree_of(onto), merged) == ["b.txt"]
+    assert (git.touched(git.tree_of(onto), merged.tree), merged.conflicts) == (["b.txt"], ())
 
 
 def test_a_conflict_names_the_file_and_leaves_the_checkout_alone(git: Git, repository: Repository, sides: tuple[str, str]) -> None:
-    with pytest.raises(Conflict, match=r"does not merge onto .*conflict in code\.txt\n"):
-        git.merge(*sides)
+    merged = git.merge(*sides)
+    assert (merged.conflicts, "CONFLICT (content)" in merged.said) == (("code.txt",), True)
+    assert "<<<<<<< " in git.text(merged.tree, "code.txt")
     assert repository.git("status", "--porcelain") == ""
 
 
 def test_a_conflict_names_a_file_as_it_is_written(git: Git, repository: Repository) -> None:
     change = beside(repository, **{"größe ä.txt": "a\n"})
     onto = repository.commit("onto", **{"größe ä.txt": "b\n"})
-    with pytest.raises(Conflict, match=r"conflict in größe ä\.txt\n"):
-        git.merge(onto, change)
-
-
-def test_a_change_whose_parent_is_not_there_brings_only_what_it_did_itself(git: Git, repository: Repository) -> None:
-    repository.git("checkout", "--quiet", "--detach")
-    repository.commit("dropped", **{"dropped.txt": "x\n", "code.txt": "dropped\n"})
-    change = repository.commit("change", **{"b.txt": "b\n"})
-    repository.git("checkout", "--quiet", "main")
-    onto = repository.commit("onto", **{"a.txt": "a\n", "code.txt": "onto\n"})
-    assert git.touched(git.tree_of(onto), git.merge(onto, change)) == ["b.txt"]
-    replayed = git.replay(change, onto)
-    assert (git.message(replayed), git.run("rev-parse", f"{replayed}^"), git.identity(replayed)) == ("change", onto, git.identity(change))
-    assert git.replay(change, onto) == replayed
-
-
-def test_and_conflicts_where_that_does_not_go(git: Git, repository: Repository) -> None:
-    repository.git("checkout", "--quiet", "--detach")
-    repository.commit("dropped", **{"code.txt": "dropped\n"})
-    change = repository.commit("change", **{"code.txt": "more\n"})
-    repository.git("checkout", "--quiet", "main")
-    with pytest.raises(Conflict, match=rf"does not merge onto {repository.tip[:10]}: conflict in code\.txt"):
-        git.merge(repository.tip, change)
+    assert git.merge(onto, change).conflicts == ("größe ä.txt",)
 
 
 def test_a_merge_with_what_is_no_commit_is_no_conflict(git: Git, repository: Repository) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from adw.errors import Misuse
 from adw.issues.markdown import LARGEST, parse, read, read_all
-from adw.model import Issue
+from adw.model import URGENT, Issue
 
 
 def parsed(text: str) -> Issue:
@@ -17,8 +17,8 @@ def test_an_issue_is_a_title_and_a_body() -> None:
 
 
 def test_front_matter_says_more() -> None:
-    text = "---\nid: retry\ntitle: Better title\ndepends_on: [a, 7]\npriority: -2\n---\n# Add retry\nPlease.\n"
-    assert parsed(text) == Issue(id="retry", title="Better title", body="Please.", depends_on=("a", "7"), priority=-2)
+    text = "---\nid: retry\ntitle: Better title\ndepends_on: [a, 7]\npriority: -2\nestimate: 2h\n---\n# Add retry\nPlease.\n"
+    assert parsed(text) == Issue(id="retry", title="Better title", body="Please.", depends_on=("a", "7"), priority=-2, estimate=7200)
 
 
 @pytest.mark.parametrize(("given", "read_as"), [("a", ("a",)), ("7", ("7",)), ("[]", ()), ("", ()), ("[a]", ("a",))])
@@ -26,14 +26,29 @@ def test_depends_on_is_one_id_or_a_list(given: str, read_as: tuple[str, ...]) ->
     assert parsed(f"---\ndepends_on: {given}\n---\nt").depends_on == read_as
 
 
-@pytest.mark.parametrize("front", ["depends_on: {a: b}", "depends_on: [[a]]", "depends_on: 1.5", "priority: high", "priority: 1.5", "priority: true"])
+def test_an_urgent_issue_goes_before_all_that_have_a_number() -> None:
+    assert parsed("---\npriority: urgent\n---\nt").priority == URGENT
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("2h", 7200), ("30m", 1800), ("45s", 45), ("1h30m", 5400), ("1h 30m", 5400), ("1.5h", 5400), ("0h0m1s", 1), ("", 0)]
+)
+def test_an_estimate_is_a_time_with_units(given: str, seconds: float) -> None:
+    assert parsed(f"---\nestimate: {given}\n---\nt").estimate == seconds
+
+
+BAD = ["depends_on: {a: b}", "depends_on: [[a]]", "depends_on: 1.5", "priority: high", "priority: 1.5", "priority: true"]
+BAD += [f"estimate: {given}" for given in ("30", "1:30", "0m", "-1h", "30m1h", "2 hours", "h", "true", "[1h]", f"{'9' * 400}h", "1e9h", "''", "'٣h'")]
+
+
+@pytest.mark.parametrize("front", BAD)
 def test_a_bad_value_is_named_with_its_file(front: str) -> None:
     with pytest.raises(Misuse, match=rf"stem\.md: `{front.split(':', maxsplit=1)[0]}` must be"):
         parsed(f"---\n{front}\n---\nt")
 
 
 def test_an_unknown_key_is_named_with_those_that_are_known() -> None:
-    with pytest.raises(Misuse, match=r"stem\.md.*has prio; known are depends_on, id, priority, title"):
+    with pytest.raises(Misuse, match=r"stem\.md.*has prio; known are depends_on, estimate, flag, id, priority, title"):
         parsed("---\nprio: 1\n---\nt")
 
 

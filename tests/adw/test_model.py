@@ -44,7 +44,7 @@ def test_an_issues_key_is_new_when_it_is_edited(edit: dict[str, str]) -> None:
 
 def test_an_issues_key_does_not_depend_on_its_place_among_others() -> None:
     issue = Issue(id="a", title="t", body="b")
-    assert replace(issue, priority=3, depends_on=("b",)).key == issue.key
+    assert replace(issue, priority=3, depends_on=("b",), estimate=60.0).key == issue.key
 
 
 @pytest.mark.parametrize("name", ["ä", "ö"])
@@ -53,7 +53,7 @@ def test_ids_that_read_the_same_have_keys_of_their_own(name: str) -> None:
 
 
 def test_what_is_asked_for_has_one_digest_whatever_its_id() -> None:
-    assert Issue(id="a", title="t", body="b").digest == Issue(id="c", title="t", body="b", priority=2).digest
+    assert Issue(id="a", title="t", body="b").digest == Issue(id="c", title="t", body="b", priority=2, estimate=60.0).digest
 
 
 @pytest.mark.parametrize(

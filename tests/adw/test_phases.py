@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adw import landing, phases, results
+from adw import journal, landing, phases, results
 from adw.config import override
 from adw.errors import AgentCrashed, AgentCut, AgentFailed, Conflict
 from adw.mirror import Hub
@@ -56,6 +56,7 @@ DECIDES = {
     "issue.id": set(),
     "issue.priority": set(),
     "issue.depends_on": set(),
+    "issue.estimate": set(),
     "attempt.number": set(),
     "attempt.base": {"build"},
     "attempt.base_tree": {"plan"},
@@ -84,7 +85,7 @@ DECIDES = {
     "agent__build__name": {"build"},
     "budget__run_usd": set(),
 }
-NEW: dict[str, Any] = {"attempt.number": 2, "issue.priority": 2, "agent__command": "sh other", "agent__minutes": 2, "pool__size": 7}
+NEW: dict[str, Any] = {"attempt.number": 2, "issue.priority": 2, "issue.estimate": 60.0, "agent__command": "sh other", "agent__minutes": 2, "pool__size": 7}
 NEW |= {"review__refuse": ("warning",), "agent__review__tools": "run", "agent__build__name": "claude", "budget__run_usd": 3.0}
 LISTS = {"issue.depends_on", "pool__setup_files", "docs"}
 
@@ -237,7 +238,7 @@ def test_the_log_of_a_test_is_its_end(hub: Hub, issue: Issue) -> None:
     site = make_site(hub, "sh x", "seq 100000; echo the end; exit 1")
     verdict, _ = phases.test(site, issue, phases.base_candidate(site, hub.tip()), 1)
     assert verdict.log.endswith("99999\n100000\nthe end")
-    assert len(verdict.log) <= phases.LOG_TAIL
+    assert len(verdict.log) <= journal.LOG_TAIL
 
 
 def test_a_test_that_hangs_is_cut(hub: Hub, issue: Issue) -> None:
@@ -356,7 +357,7 @@ def test_a_repository_that_an_agent_left_in_its_tree_is_the_agents_fault(hub: Hu
 def test_the_end_of_a_log_is_text_whatever_is_in_it(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"before\n\xff\xfe gr\xc3\xb6\xc3\x9fe \n")
-    assert phases.tail(log, 7) == "\ufffd\ufffd größe"
+    assert journal.tail(log, 7) == "\ufffd\ufffd größe"
 
 
 def test_a_site_is_made_anew_from_what_it_is_made_of(site: Site, hub: Hub) -> None:

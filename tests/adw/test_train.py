@@ -3,7 +3,7 @@
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from adw import landing, phases
-from adw.errors import AgentCut, AgentFailed, Blocked, Conflict, GitFailed, Interrupted
+from adw.errors import AdwError, AgentCut, AgentFailed, Blocked, Conflict, GitFailed, Interrupted
 from adw.git import TRAILER, author
 from adw.mirror import Hub
 from adw.model import Arrival, Candidate, Change, Issue, Verdict
@@ -27,7 +27,7 @@ class Rails:
     site: Site
     hub: Hub
     by_hand: bool = False
-    running: "dict[str, Future[Verdict]]" = field(default_factory=dict)  # by the ids of the stack that is tested, as in "a+b"
+    running: "dict[str, Future[Verdict]]" = field(default_factory=dict)  # by the stack that is tested, as in "a+b"
     threads: dict[str, threading.Thread] = field(default_factory=dict)
     fronts: list[str] = field(default_factory=list)
     moves: list[list[str]] = field(default_factory=list)
@@ -43,9 +43,8 @@ class Rails:
         return phases.candidate(self.site, issue, change, onto)
 
     def prove(self, _seat: Seat, candidate: Candidate, *, front: bool) -> Verdict:
-        names = set(self.hub.mirror.run("ls-tree", "--name-only", candidate.sha).splitlines())
-        added = {name.removesuffix(".txt") for name in names if name.endswith(".txt")} - {"code"}
-        stack = "+".join(sorted(added | {self.hub.mirror.text(candidate.sha, "code.txt").strip()} - {"one"}))
+        names = [name for name in self.hub.mirror.run("ls-tree", "--name-only", candidate.sha).splitlines() if name.endswith(".txt")]
+        stack = "+".join(sorted({self.hub.mirror.text(candidate.sha, name).strip() for name in names} - {"one"}))
         with self.guard:
             assert stack not in self.running, "the same tree was tested twice"
             self.running[stack] = said = Future()
@@ -54,7 +53,7 @@ class Rails:
                 self.fronts.append(stack)
             self.guard.notify_all()
         if not self.by_hand:
-            return Verdict(passed="bad.txt" not in names, log=f"tested {stack}")
+            return Verdict(passed="bad" not in stack.split("+"), log=f"tested {stack}")
         return said.result(20)
 
     def land(self, seats: Sequence[Seat]) -> bool:
@@ -67,7 +66,7 @@ class Rails:
         return AgentFailed(f"{seat.issue.id} on {'its base' if candidate.onto == seat.change.base else 'others'}: {verdict.log}")
 
     def tested(self, stack: str) -> "Future[Verdict]":
-        """The test of a stack, once it runs."""
+        """The test of a stack, once it runs; what its files hold names it."""
         with self.guard:
             assert self.guard.wait_for(lambda: stack in self.running, 20), f"{stack} is not tested, but {sorted(self.running)}"
         return self.running[stack]
@@ -209,6 +208,19 @@ def test_the_urgent_go_first_and_dependents_behind_what_they_need(rails: Rails) 
     for stack in ("c", "a+c", "a+c+d", "a+b+c+d"):
         rails.tested(stack)
     assert rails.fronts == ["a", "c"]
+
+
+def test_who_comes_back_stands_where_it_stood(rails: Rails) -> None:
+    rails.by_hand = True
+    train = on(rails)
+    one, two = board(train, rails, "a", "b", ready=False)
+    rails.tested("a+b")
+    train.leave(one)
+    train.board(one.issue, 2, change(rails.hub, "a2"))
+    for stack in ("a2", "a2+b"):
+        rails.tested(stack)
+    assert rails.fronts == ["a", "b", "a2"]
+    assert two.candidate
 
 
 def test_no_more_is_tested_at_once_than_there_are_slots(rails: Rails) -> None:
@@ -367,3 +379,57 @@ def test_squashed_the_one_that_fails_is_found_by_halves(rails: Rails, repository
     assert no(bad) == "bad on others: tested a+b+bad"
     assert [seat.landed.result(20) for seat in (one, two, four)][-1] == repository.tip
     assert repository.subjects == ["Add d", "Add b", "Add a", "first"]
+
+
+def stacked(rails: Rails, train: Train, parent: Seat) -> Seat:
+    """A change of an issue that depends on `a`, made on top of it as it stands."""
+    base = train.standing(["a"], rails.tip)
+    assert parent.candidate
+    assert base == parent.candidate.sha
+    return train.board(issue("child", 0, "a"), 1, change(rails.hub, "child", base=base))
+
+
+def test_what_stands_on_another_lands_with_it(rails: Rails, repository: Repository) -> None:
+    train = on(rails)
+    (one,) = board(train, rails, "a", ready=False)
+    child = stacked(rails, train, one)
+    train.ready(child, child.change)
+    rails.tested("a+child")
+    train.ready(one, one.change)
+    assert child.landed.result(20) == repository.tip
+    assert repository.subjects == ["Add child", "Add a", "first"]
+    assert train.standing(["a"], rails.tip) == repository.tip
+
+
+def test_what_stands_on_another_follows_it_when_it_is_built_anew(rails: Rails, repository: Repository) -> None:
+    train = on(rails)
+    (one,) = board(train, rails, "a", ready=False)
+    child = stacked(rails, train, one)
+    train.ready(child, child.change)
+    train.leave(one)
+    assert child.candidate is None
+    anew = train.board(one.issue, 2, change(rails.hub, "a", "better\n"))
+    train.ready(anew, anew.change)
+    assert child.landed.result(20) == repository.tip
+    assert (repository.path / "a.txt").read_text() == "better\n"
+    assert repository.subjects == ["Add child", "Add a", "first"]
+
+
+def test_who_depends_on_what_will_not_land_is_told_so_in_line_and_later(rails: Rails) -> None:
+    train = on(rails)
+    (one,) = board(train, rails, "a", ready=False)
+    child = stacked(rails, train, one)
+    train.leave(one)
+    train.lose("a", AdwError("a is refused"))
+    later = train.board(issue("later", 0, "a"), 1, change(rails.hub, "later"))
+    for told in (lambda: child.landed.result(20), lambda: later.landed.result(20), lambda: train.standing(["a"], rails.tip)):
+        with pytest.raises(AdwError, match="a is refused"):
+            told()
+
+
+def test_who_waits_for_another_to_stand_is_woken(rails: Rails) -> None:
+    train = on(rails)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(train.standing, ["a"], rails.tip)
+        (one,) = board(train, rails, "a", ready=False)
+        assert waiting.result(20) == (one.candidate and one.candidate.sha)

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from adw.cli.deliver import outcome as outcome_for_scripts
-from adw.cli.table import SHOWN_AGENTS
+from adw.cli.table import SHOWN_AGENTS, duration
 from adw.cli.view import LineView, LiveView, summary
 from adw.journal import Journal
 from adw.money import Spent
@@ -157,3 +157,8 @@ def test_scripts_are_told_what_was_spent_on_each_issue_and_what_the_limits_are(t
 )
 def test_money_is_told_as_far_as_it_is_known(spent: Spent, short: str) -> None:
     assert spent.short() == short
+
+
+def test_a_time_is_as_exact_as_it_is_short() -> None:
+    times = {4.21: "4.2s", 99: "99.0s", 100: "1m40s", 5999: "99m59s", 6000: "1h40m", 90_061: "25h01m"}
+    assert {seconds: duration(seconds) for seconds in times} == times
