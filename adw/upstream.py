@@ -134,6 +134,9 @@ def land(hub: Upstream, arrivals: Sequence[Arrival]) -> bool:
             hub.look_again()
         if landed:
             note(hub, {arrival.issue: arrival.candidate.sha for arrival in arrivals})
+        elif hub.tip() == move.onto:  # else whoever makes new candidates would do so for ever
+            msg = f"{hub.remote} says that {hub.branch} has moved, and shows it where it was: does it push elsewhere than it fetches (`git remote -v`)?"
+            raise HubAway(msg)
     return landed
 
 

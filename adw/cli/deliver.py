@@ -74,10 +74,15 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
     for phase in AGENT_PHASES:
         ready(config.agent.at(phase), hub.root)
     sandbox.require(config.sandbox)
+    graph.in_order(issues, frozenset(landed_by_now(hub, config)))
+    guard.check_disk(writable_home(), config.pool.disk_floor)
+
+
+def landed_by_now(hub: Hub, config: Config) -> dict[str, str]:
+    """The issues whose changes are on the branch that changes land on, each with its commit."""
     branch = facing(hub, config.landing)
     branch.look()
-    graph.in_order(issues, frozenset(hub.git.trailers(branch.ref)))
-    guard.check_disk(writable_home(), config.pool.disk_floor)
+    return hub.git.trailers(branch.ref)
 
 
 def configured(hub: Hub, given: dict[str, Any]) -> Config:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from adw import branches, offering, results, upstream
+from adw.cli import inspect
 from adw.config import Config, LandingConfig
 from adw.errors import Blocked, HubAway, Misuse
 from adw.mirror import Hub
@@ -202,6 +203,23 @@ def test_a_branch_of_a_person_there_shows_before_anything_is_paid_for(there: The
 def test_a_token_that_does_not_do_shows_before_anything_is_paid_for(there: There) -> None:
     with pytest.raises(Misuse, match="does not take the token"):
         there.looked_up(token="an old one")
+
+
+def test_doctor_says_where_changes_go_or_why_they_cannot(there: There, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def said(**landing: str) -> str:
+        settings = LandingConfig.model_validate({"api_url": there.github.url, **landing})
+        return inspect.landing(there.config.model_copy(update={"landing": settings}), hub)
+
+    monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
+    assert said() == "changes land on main"
+    assert said(mode="none") == "each change is left on a branch adw/ID"
+    assert said(mode="push") == "changes are pushed to main at origin"
+    assert said(mode="pull-request") == "changes become pull requests onto main of ada/code"
+    monkeypatch.setenv("GITHUB_TOKEN", "an old one")
+    with pytest.raises(Misuse, match="does not take the token"):
+        said(mode="pull-request")
+    with pytest.raises(Misuse, match="has no remote 'upstream'"):
+        said(mode="push", remote="upstream")
 
 
 def test_issues_that_were_never_offered_cost_no_call(there: There) -> None:

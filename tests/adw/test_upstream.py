@@ -168,6 +168,17 @@ def test_it_shows_beforehand_that_nothing_could_be_pushed(far: Upstream, origin:
             far.prove_pushing()
 
 
+def test_a_remote_that_pushes_elsewhere_than_it_fetches_is_not_tried_for_ever(
+    far: Upstream, origin: Repository, repository: Repository, tmp_path: Path
+) -> None:
+    change = candidate(far, "new.txt")
+    origin.git("clone", "--quiet", "--bare", str(origin.path), str(tmp_path / "fork.git"))
+    push_by_another(Repository(tmp_path / "fork.git"), tmp_path / "bob", "theirs", b="1")
+    repository.git("remote", "set-url", "--push", "origin", str(tmp_path / "fork.git"))
+    with pytest.raises(HubAway, match="does it push elsewhere than it fetches"):
+        land(far, Arrival(issue=ISSUE, candidate=change))
+
+
 def test_what_the_user_has_not_pushed_is_counted(far: Upstream, repository: Repository) -> None:
     far.look()
     assert far.unpushed() == 0
