@@ -108,7 +108,7 @@ class LineView:
             again = f" (try {event['try']})" if event["try"] > 1 else ""
             self._line(since, f"{event['issue']}: {event['phase']}{again}: {event['state']}{took}")
         elif event["event"] == "outcome":
-            self._line(since, f"{event['issue']}: {event['state']} {event['sha'][:10]} {event['place']}".rstrip())
+            self._line(since, f"{event['issue']}: {event['state']} {event['sha'][:10]} {event.get('place', '')}".rstrip())
         elif event["event"] == "approval":
             self._line(since, f"{event['issue']}: approval {event['state']}" + (f": {progress.ui}" if event["state"] == "wanted" else ""))
         elif event["event"] in {"breaker", "limit", "throttled"}:

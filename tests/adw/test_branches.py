@@ -122,6 +122,13 @@ def test_what_a_person_commits_to_a_branch_that_is_ready_is_no_try(hub: Hub, rep
         branches.insist_on_free(hub, ISSUE)
 
 
+def test_what_adw_offered_is_no_persons_work_though_it_was_killed_before_it_forgot_what_was_refused(hub: Hub) -> None:
+    refused = candidate(hub, "refused.txt")
+    leave(hub, candidate(hub, "new.txt"))
+    hub.mirror.point(f"refs/adw/{ISSUE.key}/kept", refused.sha)
+    assert branches.taken_up(hub, ISSUE, hub.tip()) == ""
+
+
 def test_what_a_person_committed_to_one_that_was_refused_was_taken_up_and_may_be_moved(hub: Hub, repository: Repository) -> None:
     branches.keep(hub, ISSUE, candidate(hub, "refused.txt").sha)
     repository.git("checkout", "--quiet", "adw/i1")
