@@ -13,7 +13,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 
 .PHONY: help
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(READY)  ## make .venv with the locked dependencies and adw itself
@@ -81,6 +81,10 @@ bench-small: setup  ## measure adw's overheads, and what a cluster of one, two a
 .PHONY: bench-agents
 bench-agents: setup clis  ## measure what adw costs around a real agent CLI, against a model on loopback
 	@$(BIN)/python -m benchmarks.agents
+
+.PHONY: bench-gateway
+bench-gateway: setup  ## measure what the gateway costs: the first byte of an answer, and many streams at once
+	@$(BIN)/python -m benchmarks.gateway
 
 .PHONY: clean
 clean:  ## remove what setup made

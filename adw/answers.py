@@ -90,7 +90,7 @@ def _objects(said: str) -> Iterator[dict[str, Any]]:
     for text in (said, *reversed(FENCED.findall(said)), said[said.find("{") : said.rfind("}") + 1]):
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or too deep to be an answer
             continue
         if isinstance(found, dict):
             yield found

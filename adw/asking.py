@@ -19,7 +19,7 @@ from adw import answers, proc, prompts
 from adw.agents.base import Agent, Call, Job, Reader, own_path
 from adw.config import AgentConfig, Config
 from adw.desk import Access, Desk, at_desk, cooldown, wrong_key
-from adw.errors import AdwError, AgentCrashed, AgentCut, AgentFailed, BudgetSpent, KeyRefused, ModelAway, SessionLost
+from adw.errors import AdwError, AgentCrashed, AgentCut, AgentFailed, AgentSilent, BudgetSpent, KeyRefused, ModelAway, SessionLost
 from adw.journal import Journal
 from adw.listening import Limits, Listener
 from adw.mirror import Source
@@ -62,12 +62,13 @@ class Asking:
     issue: Issue
     order: Order
     secrets: Mapping[str, str]
+    trials: int = TRIALS
     worked: float = field(default=0.0, init=False)  # seconds
 
     def ask(self, prompt: str, form: type[BaseModel] | None = None) -> Said:
         """Its answer to a prompt; that of an earlier time if only adw had died since.
 
-        AgentFailed: it says no. AgentCut: it met a limit. AgentCrashed: it was killed. Halted: nobody can go on.
+        AgentFailed: it says no. AgentCut: it met a limit. AgentCrashed: it was killed, or gave no sign of life. Halted: nobody can go on.
         """
         return self._answer(Words(prompt, prompts.fill("go_on", prompt=prompt)), form)
 
@@ -137,7 +138,7 @@ class Asking:
             except ModelAway as no:
                 pause.push(min(LONGEST_PAUSE, 2.0**trial) + random.uniform(0, 2))  # noqa: S311 - so that not all come back at once
                 desk.throttled(self.order, str(no))
-                if trial == TRIALS or not self._session():
+                if trial == self.trials or not self._session():
                     raise
         raise AssertionError  # unreachable: the loop does not end by itself
 
@@ -182,6 +183,7 @@ class Asking:
                     env={**self.lease.env, **self._home(settings), **access.env, **call.env},
                     log=raw,
                     minutes=settings.minutes - self.worked / 60,
+                    silent_minutes=settings.silent_minutes,
                     stdin=prompt,
                     fds=self.lease.fds,
                     watch=lambda: self._watched(listener, reader),
@@ -244,6 +246,9 @@ class Asking:
         """Nothing if it did what was asked; else what came in between."""
         phase, said = self.order.phase, reader.said[-SAID:]
         over = desk.ledger.over(self.order.issue)
+        if ended.silent:
+            msg = f"the agent was stopped in {phase}, as it seemed to wait for ever: {ended.cut} (agent.silent_minutes in adw.toml)"
+            raise AgentSilent(msg)
         if ended.cut:
             msg = f"the agent was stopped in {phase}: {ended.cut}\n{said}"
             raise BudgetSpent(over) if ended.cut == over else AgentCut(msg)

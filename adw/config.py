@@ -7,7 +7,7 @@ import tomllib
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from adw.errors import Misuse
@@ -17,6 +17,16 @@ SCHEMA_FILE = ".adw.schema.json"
 
 BlockName = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]  # as Prefect wants it
 Minutes = Annotated[float, Field(gt=0)]
+
+
+def _with_unit(size: ByteSize) -> ByteSize:
+    if 0 < size < 1_000_000:  # noqa: PLR2004
+        msg = "it must be a size such as 4GB or 512MB"
+        raise ValueError(msg)
+    return size
+
+
+Size = Annotated[ByteSize, AfterValidator(_with_unit)]
 
 
 class Section(BaseModel):
@@ -42,6 +52,7 @@ class PhaseAgentConfig(Section):
     turns: int | None = Field(None, ge=0, description="How many turns it may take; 0: as many as it likes.")
     minutes: Minutes | None = Field(None, description="The time limit, in minutes.")
     usd: float | None = Field(None, ge=0, description="What the phase may cost, in US dollars; 0: no limit but the budget.")
+    memory: Size | None = Field(None, description="The memory to reserve for the phase.", examples=["4GB"])
 
 
 class AgentConfig(Section):
@@ -61,9 +72,20 @@ class AgentConfig(Section):
     )
     script: str = Field("", description="For `scripted`: the path of its script, relative to the repository.")
     minutes: Minutes = Field(30, description="The time limit of one phase, in minutes.")
+    silent_minutes: float = Field(
+        15,
+        ge=0,
+        description="After how many minutes in which it printed nothing, and neither it nor its commands did anything, an agent is stopped and goes on "
+        "with its session; 0: never.",
+    )
     turns: int = Field(0, ge=0, description="How many turns an agent may take in one phase; 0: as many as it likes.")
     usd: float = Field(0.0, ge=0, description="What one phase may cost, in US dollars; 0: no limit but the budget.")
     output_mb: float = Field(64.0, gt=0, description="How much an agent may print in one phase, in MB.")
+    memory: Size = Field(
+        ByteSize(0),
+        description="The memory to reserve for each phase, such as 4GB: it is not begun before so much is free; 0: as much as `pool.memory_gb` allows, "
+        "and no waiting for it where nothing else is at work.",
+    )
     login: Literal["link", "home"] = Field(
         "link",
         description="How your own login reaches an agent that has no key: `link` gives it the file with the login, and nothing else of your home; "
@@ -174,6 +196,7 @@ class ChecksConfig(Section):
 
     command: str = Field("", description="A line for sh; exit status 0 means passed.", examples=["python -m pytest -q"])
     minutes: Minutes = Field(20, description="The time limit of one test run, in minutes.")
+    memory: Size = Field(ByteSize(0), description="The memory to reserve for one test run, such as 4GB, as in [agent].")
 
 
 class PoolConfig(Section):
@@ -196,7 +219,13 @@ class PoolConfig(Section):
     setup_files: tuple[str, ...] = Field((), description="The files that `setup` depends on, usually lock files.", examples=[["package-lock.json"]])
     setup_minutes: Minutes = Field(15, description="The time limit of setup, in minutes.")
     memory_gb: float = Field(
-        1.0, ge=0, title="Memory (GB)", description="Memory to allow for each agent, in GB: fewer slots are lent where less than this is free for each."
+        1.0, ge=0, title="Memory (GB)", description="Memory to allow for each agent, in GB: fewer slots are lent while less than this is free for each."
+    )
+    max_load: float = Field(
+        4.0,
+        ge=0,
+        title="Largest load",
+        description="How many processes may want to run on each core before fewer slots are lent, of this host as a whole; 0: as many as like.",
     )
     disk_floor: float = Field(10.0, ge=0, le=100, title="Disk floor (%)", description="The share of the disk, in percent, that must stay free.")
     slot_gb: float = Field(10.0, gt=0, title="Largest slot (GB)", description="How large one slot may get while an agent or a test works in it, in GB.")
@@ -338,6 +367,10 @@ class Config(Section):
     def asks_to_land(self) -> bool:
         """Whether a person is asked about each change before it leaves adw's hands; not where it is left for a person anyway."""
         return "landing" in self.approve and self.landing.mode != "none"
+
+    def reserved(self, phase: str) -> int:
+        """The bytes to reserve for a phase; 0 if nobody asks for it."""
+        return self.test.memory if phase == "test" else self.agent.at(phase).memory
 
 
 def parse(text: str, where: str) -> Config:

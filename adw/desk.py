@@ -61,7 +61,7 @@ class Desk:
         with ExitStack() as stack:
             for api in agent.apis:
                 url = config.base_url.get(api.key) or os.environ.get(api.url, "")
-                if config.gateway and api.key in env:
+                if config.gateway and api.protocol and api.key in env:
                     lent = stack.enter_context(self._open().lease(api, env[api.key], url or api.vendor, order, priority))
                     env[api.key], url = lent.token, lent.url
                     tokens.append(lent.token)

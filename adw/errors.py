@@ -4,6 +4,7 @@
     ├── Misuse          wrong use or configuration: nothing was started (exit 2)
     ├── Transient       the same call may work later: tasks retry on this and nothing else
     │   ├── AgentCrashed    killed by a signal: says nothing about the work
+    │   │   └── AgentSilent     stopped by adw, as it gave no sign of life
     │   ├── ModelAway       the model's API cannot be reached, or failed
     │   │   └── RateLimited     it has too much to do, for us (429) or for all (529)
     │   ├── SetupFailed     the setup command of a slot failed
@@ -19,7 +20,7 @@
     │   └── BudgetSpent     what may be spent is spent
     ├── Conflict        a change does not merge onto the tip: it is built again there
     ├── Blocked         the change is good, but something of the user's stands in the way of landing
-    ├── Interrupted     the run was told to end; what was done is kept
+    ├── Interrupted     the run was told to end, or nobody waits for this any more; what was done is kept
     ├── DiskFull        no lease is given before room is made
     └── GitFailed       someone must look
 
@@ -41,6 +42,10 @@ class Transient(AdwError):
 
 class AgentCrashed(Transient):
     """The agent's process was killed from outside, by the kernel or by a person."""
+
+
+class AgentSilent(AgentCrashed):
+    """The agent printed nothing and did nothing for so long that it was stopped; it goes on with its session."""
 
 
 class ModelAway(Transient):
@@ -104,7 +109,7 @@ class Blocked(AdwError):
 
 
 class Interrupted(AdwError):
-    """The run was told to end."""
+    """The run was told to end, or nobody waits for this piece of it any more."""
 
 
 class DiskFull(AdwError):

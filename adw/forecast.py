@@ -13,11 +13,12 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 from adw.model import AGENT_PHASES, Issue
+from adw.rank import NEW, Rank
 
 CHECKS = ("test", "review", "document")
 BEFORE = {"plan": (), "build": ("plan",), **dict.fromkeys(CHECKS, ("build",)), "land": CHECKS}
 
-Rank = tuple[int, int, float, int]
+Ranked = tuple[bool, Rank]
 
 
 class Step(NamedTuple):
@@ -80,11 +81,11 @@ class Forecast:
 
     def __init__(self, issues: Sequence[Issue], seconds: Mapping[str, Mapping[str, float]]) -> None:
         """`seconds` are by the issue's id and by phase."""
-        self._priority = {issue.id: issue.priority for issue in issues}
+        self._issues = {issue.id: issue for issue in issues}
         self._took = {Step(issue.id, phase): seconds[issue.id][phase] for issue in issues for phase in BEFORE}
         self._needs = {step: [Step(step.issue, before) for before in BEFORE[step.phase]] for step in self._took}
         for issue in issues:
-            self._needs[Step(issue.id, "plan")] += [Step(needed, "land") for needed in issue.depends_on if needed in self._priority]
+            self._needs[Step(issue.id, "plan")] += [Step(needed, "land") for needed in issue.depends_on if needed in self._issues]
 
     @property
     def alone(self) -> float:
@@ -95,9 +96,12 @@ class Forecast:
         """Seconds of all phases of an issue, one after another."""
         return sum(self._took[Step(issue.id, phase)] for phase in BEFORE)
 
-    def remaining(self, issue: Issue) -> float:
-        """Seconds from the start of an issue to the end of what waits for it longest, if nothing ever waits for a slot."""
-        return self._ahead[Step(issue.id, "plan")]
+    def remaining(self, issue: Issue, phase: str = "plan") -> float:
+        """Seconds from the start of an issue, or one of its phases, to the end of what waits for it longest, if nothing ever waits for a slot.
+
+        0 for what is not foreseen.
+        """
+        return self._ahead.get(Step(issue.id, phase), 0.0)
 
     @property
     def critical(self) -> tuple[Span, ...]:
@@ -146,10 +150,16 @@ class Forecast:
         return ahead
 
     @cached_property
-    def _ranks(self) -> dict[Step, Rank]:
-        """Who goes first: what stands before a landing, then by priority, then the longest way to go, then as given."""
-        kinds = {"land": 0, **dict.fromkeys(CHECKS, 1)}
-        return {step: (kinds.get(step.phase, 2), -self._priority[step.issue], -self._ahead[step], place) for place, step in enumerate(self._needs)}
+    def _ranks(self) -> dict[Step, Ranked]:
+        """Who goes first, as in a run.
+
+        Of the train only this is foreseen: that whatever stands before a landing will soon be at its front.
+        """
+        places = {issue: place for place, issue in enumerate(self._issues)}
+        return {
+            step: (step.phase != "land", Rank.of(self._issues[step.issue], step.phase, self._ahead[step], places[step.issue], front=step.phase not in NEW))
+            for step in self._needs
+        }
 
 
 @dataclass
@@ -158,25 +168,25 @@ class _Room:
 
     slots: int
     places: int
-    waiting: list[tuple[Rank, Step]] = field(default_factory=list)
-    held_up: list[tuple[Rank, Step]] = field(default_factory=list)  # they have a slot, and none else has it while they wait for the model
+    waiting: list[tuple[Ranked, Step]] = field(default_factory=list)
 
-    def ask(self, rank: Rank, step: Step) -> None:
+    def ask(self, rank: Ranked, step: Step) -> None:
         """Take a place in the queue."""
         heappush(self.waiting, (rank, step))
 
     def let_in(self) -> Iterator[Step]:
-        """Those that can begin now. Landings come first in the queue, and need no slot."""
+        """Those that can begin now. Landings come first in the queue, and need no slot; who waits for the model is passed by who does not."""
+        held_up = []
         while self.waiting and (self.slots or self.waiting[0][1].phase == "land"):
             rank, step = heappop(self.waiting)
+            if step.phase in AGENT_PHASES and not self.places:
+                held_up.append((rank, step))
+                continue
             self.slots -= step.phase != "land"
-            if step.phase in AGENT_PHASES:
-                heappush(self.held_up, (rank, step))
-            else:
-                yield step
-        while self.held_up and self.places:
-            self.places -= 1
-            yield heappop(self.held_up)[1]
+            self.places -= step.phase in AGENT_PHASES
+            yield step
+        for waiter in held_up:
+            heappush(self.waiting, waiter)
 
     def leave(self, step: Step) -> None:
         """Give back what a phase had that is over."""

@@ -1,16 +1,18 @@
 """What the machine can bear: memory for so many agents, room on the disk."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
+from adw import proc
 from adw.config import PoolConfig
 from adw.errors import DiskFull
 
-GB = 1024**3
+GB = 10**9
 SAFETY = 0.8  # of the free memory is lent
 
 
@@ -18,7 +20,22 @@ def slots(pool: PoolConfig) -> int:
     """How many slots the pool may lend with the memory that is free now: at least one."""
     if not pool.memory_gb:
         return pool.size
-    return max(1, min(pool.size, int(psutil.virtual_memory().available / GB / pool.memory_gb * SAFETY)))
+    return max(1, min(pool.size, int(memory() / pool.memory_gb)))
+
+
+def memory(allowed: Mapping[tuple[str, str], float] = MappingProxyType({})) -> float:
+    """GB for all that works in slots; `allowed` is what each of those at work may take, by issue and phase."""
+    return lendable(psutil.virtual_memory().available, allowed, proc.held() if allowed else {})
+
+
+def lendable(free: float, allowed: Mapping[tuple[str, str], float], held: Mapping[tuple[str, str], float]) -> float:
+    """GB for all that works in slots: of the bytes that are free the part that is lent, and what those at work hold of what they may take."""
+    return free / GB * SAFETY + sum(min(allowance, held.get(about, 0) / GB) for about, allowance in allowed.items())
+
+
+def load() -> float:
+    """How many processes want to run on each core, over the last minute."""
+    return psutil.getloadavg()[0] / (os.cpu_count() or 1)
 
 
 def free_percent(path: Path) -> float:

@@ -14,8 +14,8 @@ from adw.model import digest
 
 
 def home() -> Path:
-    """The state folder."""
-    return Path(os.environ.get("ADW_HOME") or platformdirs.user_state_path("adw")).expanduser().absolute()
+    """The state folder, where it really lies: a sandbox cannot mount what is behind a link."""
+    return Path(os.path.realpath(Path(os.environ.get("ADW_HOME") or platformdirs.user_state_path("adw")).expanduser()))
 
 
 def writable_home() -> Path:

@@ -3,6 +3,7 @@
 One folder for each run, with
 
     run.json       what was asked for: enough to do it again
+    added/         what was asked for since, a file for each `adw add`
     events.jsonl   structured events, each with its correlation id (run, issue, phase, try)
     logs/          what agents and tests printed, a file for each issue, try and phase
     report.md      how it ended
@@ -12,16 +13,18 @@ The live table, `adw status` and `adw show` are read from it, in any process, al
 
 import json
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from adw.model import Order
+from adw.model import Issue, Order
 from adw.progress import Progress
 
 LOG_TAIL = 12_000  # characters of a log that a verdict carries; the whole is in the run's folder
@@ -71,6 +74,28 @@ class Journal:
         except (OSError, ValueError):
             return {}
 
+    def note(self, issues: Sequence[Issue]) -> str:
+        """Write down issues that the run is to have, too; returns the name of the note."""
+        folder = self.folder / "added"
+        folder.mkdir(exist_ok=True)
+        whole = folder / f"{time.time_ns()}-{uuid.uuid4().hex[:8]}"
+        whole.write_text(json.dumps([asdict(issue) for issue in issues], ensure_ascii=False, indent=1), encoding="utf-8")
+        return whole.rename(whole.with_suffix(".json")).stem
+
+    def notes(self) -> dict[str, list[Issue]]:
+        """The issues that were added, by the names of the notes, in their order."""
+        files = sorted((self.folder / "added").glob("*.json"))
+        return {file.stem: [Issue.of(one) for one in json.loads(file.read_text(encoding="utf-8"))] for file in files}
+
+    def forget(self, note: str) -> None:
+        """Take a note back: its issues do not fit."""
+        (self.folder / "added" / f"{note}.json").unlink(missing_ok=True)
+
+    def issues(self) -> list[Issue]:
+        """All issues that were asked for by name, those that were added included."""
+        asked = [Issue.of(one) for one in self.order().get("issues", [])]
+        return list({issue.id: issue for issue in [*asked, *chain.from_iterable(self.notes().values())]}.values())
+
     def event(self, event: str, **fields: Any) -> None:
         """Add an event. A line is written at once and whole, so that many threads and processes may do so."""
         if send := sink.get():
@@ -112,14 +137,15 @@ class Journal:
 
     def progress(self) -> Progress:
         """The state of the run, from all its events."""
-        reader = self.reader()
-        for _ in reader.news():
-            pass
-        return reader.progress
+        return self.reader().caught_up()
 
     def reader(self, *, from_now: bool = False) -> "Reader":
-        """What reads the events as they come, from the first one or from now on."""
-        return Reader(self, self.events()[1] if from_now else 0)
+        """What reads the events as they come: from the first one; or from now on, with no more of what was than what it cost."""
+        reader = Reader(self)
+        if from_now:
+            before = reader.caught_up()
+            reader.progress = Progress(spent=before.spent, spent_in=before.spent_in)
+        return reader
 
     def events(self, start: int = 0) -> tuple[list[dict[str, Any]], int]:
         """The events from a byte position on, and the position behind the last whole one."""
@@ -142,9 +168,15 @@ class Journal:
 class Reader:
     """Reads the events of a run as they come, each once, and folds them into its state."""
 
-    def __init__(self, journal: Journal, position: int) -> None:
+    def __init__(self, journal: Journal) -> None:
         self.progress = Progress()
-        self._journal, self._position = journal, position
+        self._journal, self._position = journal, 0
+
+    def caught_up(self) -> Progress:
+        """The state after all events that there are."""
+        for _ in self.news():
+            pass
+        return self.progress
 
     def news(self) -> Iterator[dict[str, Any]]:
         """The events since the last time, each when it is in the state."""

@@ -5,8 +5,10 @@ made from JSON, what is in them is what it was.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from pydantic.dataclasses import dataclass as checked
 
@@ -37,6 +39,11 @@ class Issue:
     priority: int = 0
     estimate: float = 0.0  # seconds that its phases take together, as a person thinks; 0: nobody said
     flag: str = ""  # the feature flag that the change is put behind
+
+    @classmethod
+    def of(cls, noted: Mapping[str, Any]) -> "Issue":
+        """The issue that was noted as JSON."""
+        return cls(**{**noted, "depends_on": tuple(noted["depends_on"])})
 
     @property
     def digest(self) -> str:

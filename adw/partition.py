@@ -12,12 +12,17 @@ from pathlib import PurePosixPath
 class Partition:
     """The plans of one run."""
 
-    def __init__(self, order: Sequence[str], first: Collection[str]) -> None:
-        """All issues, in the order of the run; `first` are those that are planned at once."""
-        self._order = list(order)
-        self._open = set(first)
+    def __init__(self) -> None:
+        self._order: list[str] = []
+        self._open: set[str] = set()
         self._files: dict[str, set[PurePosixPath]] = {}
         self._changed = threading.Condition()
+
+    def join(self, names: Sequence[str], first: Collection[str]) -> None:
+        """Issues take part, behind those that do, in the order of the run; `first` are those of them that are planned at once."""
+        with self._changed:
+            self._order += names
+            self._open.update(first)
 
     def planned(self, name: str, files: Collection[str]) -> None:
         """An issue has a plan, with the files that it expects to touch."""

@@ -19,6 +19,7 @@ from subprocess import DEVNULL, PIPE, STDOUT, Popen, TimeoutExpired, run
 import psutil
 
 from adw.errors import Interrupted
+from adw.pulse import Pulse
 
 __all__ = [
     "MARKER",
@@ -32,6 +33,7 @@ __all__ = [
     "end_children",
     "go_on",
     "heard",
+    "held",
     "kept",
     "spawn",
     "stopped",
@@ -40,13 +42,13 @@ __all__ = [
 ]
 
 MARKER = "ADW_LEASE"
-MEMORY_EACH = 5.0  # seconds between looks at the memory of what is kept: each reads all of /proc
 GRACE = 1.0  # seconds between SIGTERM and SIGKILL
 KEEPER = Path(__file__).with_name("keeper.py")
 
 # Whether nobody waits any more for what the current task does; set by whoever runs tasks for another process.
 unwanted: ContextVar[Callable[[], bool]] = ContextVar("unwanted", default=lambda: False)
 _lives: "set[_Life]" = set()
+_pulses: dict[Pulse, tuple[str, str]] = {}  # of what is kept now, by issue and phase
 _stop = threading.Event()
 
 
@@ -56,35 +58,13 @@ class Ended:
 
     status: int
     cut: str = ""
+    silent: bool = False  # cut because it gave no sign of life
     memory: int = field(default=0, compare=False)  # bytes that its processes held at once at most, as far as was looked; 0 if it was over sooner
 
     @property
     def killed(self) -> bool:
         """Whether somebody else killed it, as the kernel does when memory runs out."""
         return not self.cut and self.status in {128 + signal.SIGKILL, 128 + signal.SIGTERM}
-
-
-class _Memory:
-    """The most that a process and all below it held at once, as far as was looked: each page of each, in bytes."""
-
-    def __init__(self, pid: int) -> None:
-        self.most, self._pid, self._due = 0, pid, 0.0
-
-    def look(self) -> None:
-        """Add up now, if the last time is long enough ago."""
-        if time.monotonic() < self._due:
-            return
-        self._due = time.monotonic() + MEMORY_EACH
-        with suppress(psutil.Error):
-            below = psutil.Process(self._pid).children(recursive=True)
-            self.most = max(self.most, sum(map(_resident, below)))
-
-
-def _resident(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:
-        return 0  # it has just ended
 
 
 class _Life:
@@ -113,7 +93,7 @@ def stopped() -> bool:
 def go_on() -> None:
     """Interrupted if this process was told to end all work, or the current task is wanted no more: called before more of it is begun."""
     if _stop.is_set() or unwanted.get()():
-        msg = "interrupted: `adw resume` goes on where it was"
+        msg = "interrupted: `adw resume` goes on where it was" if _stop.is_set() else "nobody waits for it any more"
         raise Interrupted(msg)
 
 
@@ -131,12 +111,14 @@ def kept(  # noqa: PLR0913 - what decides how a command runs is this much
     env: Mapping[str, str],
     log: Path,
     minutes: float,
+    silent_minutes: float = 0.0,
     stdin: Path | None = None,
     fds: Sequence[int] = (),
     watch: Callable[[], str] = lambda: "",
 ) -> Ended:
     """Run a command under a keeper until it ends, its time is up, or `watch` (called each half second) names a reason to cut it.
 
+    It is cut, too, if for `silent_minutes` (0: never) it has printed nothing, and its processes have done next to nothing.
     Interrupted if all work is to end, or nobody waits for this one any more (`unwanted`).
     Its output goes to `log`, so that it survives adw. Nothing that it started is left when this returns.
     """
@@ -153,24 +135,36 @@ def kept(  # noqa: PLR0913 - what decides how a command runs is this much
         raise
     finally:
         os.close(life.theirs)
-    cut, memory = "", _Memory(keeper.pid)
+    cut, silent, pulse = "", False, Pulse(keeper.pid, log, silent_minutes)
+    _pulses[pulse] = (env.get("ADW_ISSUE", ""), env.get("ADW_PHASE", ""))
     try:
         while True:
             try:
                 keeper.wait(timeout=max(0.01, min(0.5, until - time.monotonic())))
                 break
             except TimeoutExpired:
-                memory.look()
+                pulse.look()
                 cut = cut or watch() or ("" if time.monotonic() < until else f"it took longer than {minutes:g} minutes")
+                if pulse.silent and not cut:
+                    cut, silent = f"it printed nothing and did next to nothing for {silent_minutes:g} minutes", True
                 if cut or unwanted.get()():
                     life.end()
     finally:
         life.end()
         keeper.wait()
+        del _pulses[pulse]
     if (keeper.returncode < 0 or sys.platform != "linux") and (marker := env.get(MARKER)):
         sweep(marker)  # the keeper itself was killed, or cannot see sessions of others: what it kept is on its own
     go_on()
-    return Ended(128 - keeper.returncode if keeper.returncode < 0 else keeper.returncode, cut, memory.most)
+    return Ended(128 - keeper.returncode if keeper.returncode < 0 else keeper.returncode, cut, silent, pulse.most)
+
+
+def held() -> dict[tuple[str, str], int]:
+    """The bytes that commands hold which this process keeps, by issue and phase, as far as was looked."""
+    found: dict[tuple[str, str], int] = {}
+    for pulse, about in list(_pulses.items()):
+        found[about] = found.get(about, 0) + pulse.now
+    return found
 
 
 def heard(argv: Sequence[str], seconds: float) -> tuple[int, str]:

@@ -53,6 +53,7 @@ class Progress:
     breaker: str = ""  # open or halted, and why
     throttled: int = 0  # how often the model's API had too much to do
     limit: int = 0  # how many agents may be at the model now, over all runs, if that is fewer than configured
+    lent: str = ""  # how many slots are lent and why, if those are not all
     overtaken: set[tuple[str, int]] = field(default_factory=set)  # tries that met a conflict: alone they would have landed
     apart: list[tuple[str, dict[str, list[str]], float]] = field(default_factory=list)  # issue, those it was built behind with the files of both, seconds
     running: set[tuple[str, str]] = field(default_factory=set)  # issue and phase
@@ -108,11 +109,12 @@ class Progress:
 
     @property
     def hindrances(self) -> list[str]:
-        """What keeps agents from the model, or kept them, a line each."""
+        """What keeps phases from a slot, or agents from the model, or kept them, a line each."""
         agents, times = "agent" if self.limit == 1 else "agents", "once" if self.throttled == 1 else f"{self.throttled} times"
         return [
             *([f"breaker {one_line(self.breaker)}"] if self.breaker else []),
             *([f"at most {self.limit} {agents} at the model for now"] if self.limit else []),
+            *([self.lent] if self.lent else []),
             *([f"the model's API had too much to do {times}"] if self.throttled else []),
         ]
 
@@ -147,12 +149,19 @@ class Progress:
             for cell in row.cells.values():
                 cell.state = "cut" if cell.state == "running" else cell.state
 
+    def _added(self, event: dict[str, Any]) -> None:
+        for issue in event["issues"]:
+            self.rows.setdefault(issue["id"], Row(issue["title"]))
+
+    def _slots(self, event: dict[str, Any]) -> None:
+        self.lent = f"{event['now']} of {event['size']} slots are lent: {event['reason']}" if event["now"] < event["size"] else ""
+
     def _process_started(self, event: dict[str, Any]) -> None:
         self.pid, self.birth, self.ended = event["pid"], event["birth"], 0.0
         self.waits = ""
         self.running.clear()
         self.asked.clear()
-        self.breaker, self.limit = "", 0
+        self.breaker, self.limit, self.lent = "", 0, ""
 
     def _phase(self, event: dict[str, Any]) -> None:
         state, phase = event["state"], event["phase"]

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from adw import installed, proc
+from adw import installed, proc, server
 from adw.config import SandboxConfig
 from adw.errors import Misuse
 from adw.home import home
@@ -95,7 +95,7 @@ class Sandbox:
         lent = _real([*map(_expanded, self.config.writable), *writable])
         mounts = dict.fromkeys(hidden, HIDE) | dict.fromkeys(shown, SHOW) | dict.fromkeys(lent, LEND)
         mounts |= {place: SHOW for place in _real(self.guarded) if any(place.is_relative_to(other) for other in lent)}
-        mounts |= dict.fromkeys(_real([home(), self.slot.parent]), HIDE)
+        mounts |= dict.fromkeys(_real([home(), server.folder(), self.slot.parent]), HIDE)
         own = {"tree": LEND if edits else SHOW, "home": LEND, "tmp": LEND, "git": SHOW, "tree/.git": SHOW}
         return mounts | {self.slot / name: kind for name, kind in own.items()} | {self.objects: SHOW}
 

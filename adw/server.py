@@ -5,14 +5,12 @@ server: when the server dies it is started again at once, and calls made meanwhi
 It ends by itself when no run has used it for a while.
 """
 
-import base64
 import json
 import os
 import signal
 import socket
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,6 +23,7 @@ import httpx
 from adw import lock, proc
 from adw.errors import AdwError, Misuse
 from adw.home import home
+from adw.login import PASSWORD, credentials, own_login, users_setting
 from adw.model import digest
 
 PORTS = (*range(4210, 4220), 0)  # the first that is free; 0 is any
@@ -34,14 +33,13 @@ WORK_POOL = "adw"  # where `adw serve` looks for runs
 KEEP_DAYS = 30.0  # how long the history of runs is kept
 LOOPBACK = "127.0.0.1"
 DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
-PASSWORD = "PREFECT_SERVER_API_AUTH_STRING"  # noqa: S105 - the name of a setting
 LARGEST_LOG = 10_000_000  # bytes
 UNUSED = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}  # else the server calls home
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A Prefect server that answers. `login` is `user:password`, where adw's own asks for one."""
+    """A Prefect server that answers. `login` is `user:password`, for adw's own; one that an older adw started has none."""
 
     api: str
     own: bool
@@ -60,21 +58,14 @@ class Server:
 
 
 def folder() -> Path:
-    """Where adw's own server keeps its database, its log and its state."""
+    """Where adw's own server keeps its database, its login, its log and its state."""
     return home() / "prefect"
 
 
 def users_own() -> str:
-    """The API address that the user has set for Prefect, in the environment or in the active profile; empty if none."""
-    if url := os.environ.get("PREFECT_API_URL"):
-        return url
-    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or Path(os.environ.get("PREFECT_HOME", "~/.prefect")) / "profiles.toml").expanduser()
-    try:
-        data = tomllib.loads(profiles.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    active = os.environ.get("PREFECT_PROFILE") or data.get("active", "")
-    return str(data.get("profiles", {}).get(active, {}).get("PREFECT_API_URL", ""))
+    """The API address that the user has set for Prefect; empty if none, or if it is that of adw's own server, whose login is known here."""
+    api = users_setting("PREFECT_API_URL").rstrip("/")
+    return "" if api and api == own_api() and kept() else api
 
 
 @contextmanager
@@ -89,26 +80,21 @@ def in_use(tell: Callable[[str], None] = lambda _text: None) -> Iterator[Server]
         yield ensure(tell)
 
 
-def check_version(api: str) -> None:
-    """Misuse if the user's own server does not answer, or is of another version than the Prefect that adw runs on."""
+def check_version(api: str, otherwise: str = "unset PREFECT_API_URL (or the profile's) to use adw's own") -> None:
+    """Misuse if the user's own server does not answer, does not take the login that is set, or is of another version than the Prefect that adw runs on."""
     try:
-        found = httpx.get(f"{api.rstrip('/')}/admin/version", timeout=10, headers=credentials()).raise_for_status().json()
+        answer = httpx.get(f"{api.rstrip('/')}/admin/version", timeout=10, headers=credentials())
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            msg = f"the Prefect server at {api} asks for a login: set PREFECT_API_AUTH_STRING=user:password (`adw ui` prints that of adw's own), or {otherwise}"
+            raise Misuse(msg)
+        found = answer.raise_for_status().json()
     except (httpx.HTTPError, ValueError) as no:
-        msg = f"the Prefect server at {api} does not answer ({no}): start it, or unset PREFECT_API_URL (or the profile's) to use adw's own"
+        msg = f"the Prefect server at {api} does not answer ({no}): start it, or {otherwise}"
         raise Misuse(msg) from no
     ours = version("prefect")
     if str(found).split(".")[:2] != ours.split(".")[:2]:
-        msg = f"the Prefect server at {api} is version {found}, and adw needs {ours}: upgrade it, or unset PREFECT_API_URL to use adw's own"
+        msg = f"the Prefect server at {api} is version {found}, and adw needs {ours}: upgrade it, or {otherwise}"
         raise Misuse(msg)
-
-
-def credentials(login: str = "") -> dict[str, str]:
-    """What a server wants to know of its caller: the login of adw's own, or what is set for the user's."""
-    if not login and (key := os.environ.get("PREFECT_API_KEY")):
-        return {"Authorization": f"Bearer {key}"}
-    if login := login or os.environ.get("PREFECT_API_AUTH_STRING", ""):
-        return {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
-    return {}
 
 
 def ensure(tell: Callable[[str], None] = lambda _text: None) -> Server:
@@ -177,6 +163,12 @@ def own_api() -> str:
     return state["api"] if state else ""
 
 
+def asks_for_login(address: str) -> bool:
+    """Whether an address is one of the UI of adw's own server, which asks a person for its login."""
+    state = _state()
+    return bool(state and state["login"] and address.startswith(f"{state['api'].removesuffix('/api')}/"))
+
+
 def stop() -> bool:
     """End adw's own server; whether it ran."""
     state = _state()
@@ -231,8 +223,9 @@ def _environment(api: str, login: str) -> dict[str, str]:
     """What the server's process gets: of the user's own Prefect settings only the database."""
     days = float(os.environ.get("ADW_SERVER_KEEP_DAYS", KEEP_DAYS))
     return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_") or name in {DATABASE, PASSWORD}},
+        **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_") or name == DATABASE},
         **Server(api, own=True, login=login).environment(),
+        PASSWORD: login,
         "PREFECT_SERVER_UI_API_URL": "/api",  # as seen by the browser: also through a forwarded port
         "PREFECT_UI_STATIC_DIRECTORY": str(folder() / "ui"),
         "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
@@ -251,6 +244,7 @@ def keep() -> None:
     held = lock.try_lock(folder() / "keeper")
     if held is None:
         return  # another one was faster
+    folder().chmod(0o700)  # who reads the database has all Secrets, too
     log = folder() / "server.log"
     if log.exists() and log.stat().st_size > LARGEST_LOG:
         log.write_text("")  # we have it open to append
@@ -258,7 +252,7 @@ def keep() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: stopping.append(number))
     listener = _listener()
-    api, login = _address(listener), os.environ.get(PASSWORD, "")
+    api, login = _address(listener), own_login(folder())
     env = _environment(api, login)
     argv = [sys.executable, "-m", "uvicorn", "--fd", str(listener.fileno()), "--factory", "deployments.serving:create_app"]
     argv += ["--log-level", "warning", "--timeout-keep-alive", "600"]  # a client that meets a closed connection waits 2 s and more

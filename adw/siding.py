@@ -7,8 +7,8 @@ ready and has passed.
 import contextlib
 import contextvars
 import threading
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
 from typing import Protocol
 
 from adw import merging
@@ -28,8 +28,8 @@ class Buffers(Protocol):
     def candidate(self, issue: Issue, change: Change, onto: str) -> Candidate:
         """What a change would land as on top of a commit. Conflict if it does not merge."""
 
-    def prove(self, seat: Seat, candidate: Candidate, *, front: bool) -> Verdict:
-        """Test a candidate. AgentFailed if that could not be done."""
+    def prove(self, seat: Seat, candidate: Candidate, unwanted: Callable[[], bool]) -> Verdict:
+        """Test a candidate for as long as somebody wants that. AgentFailed if it could not be done."""
 
     def offer(self, seat: Seat, candidate: Candidate) -> str:
         """Leave a candidate for a person; gives its commit, or the one that it has landed as by then. Blocked if the person is in the way."""
@@ -64,8 +64,14 @@ class Siding:
         except BaseException as no:  # noqa: BLE001 - whoever waits for the seat judges it
             seat.landed.set_exception(no)
 
-    def leave(self, seat: Seat) -> None:
-        """Give a place up: nobody stands behind it."""
+    def leave(self, seat: Seat, *, hear: bool = False) -> None:
+        """Give a place up; with `hear` its test goes on, as somebody waits for what it says."""
+        if seat.proof and not hear:
+            seat.proof.cancel()
+
+    def leads(self, _issue: Issue) -> bool:
+        """Whether others wait for an issue's change: nobody does."""
+        return False
 
     def lose(self, name: str, told: AdwError) -> None:
         """An issue will not be ready: those that depend on it wait for it elsewhere."""
@@ -74,6 +80,7 @@ class Siding:
         """The candidate of now, and what its tests say or will say: those of before, if what they see is the same."""
         candidate = self._buffers.candidate(seat.issue, seat.change, self._buffers.ground(seat.issue))
         if seat.candidate is None or seat.proof is None or seat.candidate.code != candidate.code:
+            self.leave(seat)
             seat.proof = Future()
             work = threading.Thread(target=contextvars.copy_context().run, args=[self._test, seat, candidate, seat.proof], daemon=True)
             work.start()
@@ -81,10 +88,11 @@ class Siding:
         return candidate, seat.proof
 
     def _test(self, seat: Seat, candidate: Candidate, proof: "Future[Verdict]") -> None:
-        try:
-            proof.set_result(self._buffers.prove(seat, candidate, front=False))
-        except BaseException as no:  # noqa: BLE001 - told to whom it concerns
-            proof.set_exception(no)
+        with contextlib.suppress(InvalidStateError):  # it is wanted no more
+            try:
+                proof.set_result(self._buffers.prove(seat, candidate, proof.cancelled))
+            except BaseException as no:  # noqa: BLE001 - told to whom it concerns
+                proof.set_exception(no)
 
 
 def ground(git: Git, rules: MergeConfig, tip: str, ready: Sequence[str], landed: Sequence[str]) -> str:

@@ -49,8 +49,8 @@ class Tracks(Protocol):
     def candidate(self, issue: Issue, change: Change, onto: str) -> Candidate:
         """What a change would land as on top of a commit. Conflict if it does not merge."""
 
-    def prove(self, seat: Seat, candidate: Candidate, *, front: bool) -> Verdict:
-        """Test a candidate: as soon as there is a slot, at once at the front. AgentFailed if that could not be done."""
+    def prove(self, seat: Seat, candidate: Candidate, unwanted: Callable[[], bool]) -> Verdict:
+        """Test a candidate for as long as somebody wants that. AgentFailed if it could not be done."""
 
     def land(self, seats: Sequence[Seat]) -> bool:
         """Move the branch to the last candidate, if it is where the first stands on; False if it moved. Blocked if local edits are in the way."""
@@ -69,6 +69,7 @@ class Train:
         self._line: list[Seat] = []
         self._proofs: dict[str, Future[Verdict]] = {}  # by the code of the candidate, as tests are keyed
         self._made: dict[tuple[str, str], Candidate | Conflict] = {}  # by change and what it was merged onto
+        self._heard: set[Future[Verdict]] = set()  # wanted by somebody who is not in line
         self._landed = set(landed)
         self._lost: dict[str, AdwError] = {}  # issues that will not land, with what those are told who depend on them
         self._stack: list[Seat] = []
@@ -119,12 +120,18 @@ class Train:
             seat.change, seat.ready = change, True
             self._advance()
 
-    def leave(self, seat: Seat) -> None:
-        """Give a place up."""
+    def leave(self, seat: Seat, *, hear: bool = False) -> None:
+        """Give a place up; with `hear` its test goes on, as somebody waits for what it says."""
         with self._guard:
+            if hear and seat.proof:
+                self._heard.add(seat.proof)
             if seat in self._line:
                 self._line.remove(seat)
                 self._advance()
+
+    def leads(self, issue: Issue) -> bool:
+        """Whether the next landing waits for what has to be said of an issue's change. Never waits for the train."""
+        return any(seat.issue.id == issue.id for seat in self._line[:1])
 
     def _advance(self) -> None:
         """Go as far as what is known allows. What keeps the train as a whole from moving is told to all who are in it."""
@@ -208,35 +215,39 @@ class Train:
 
     def _prove(self, stack: Sequence[Seat]) -> None:
         """Begin the tests that are wanted next."""
-        for place, seat in self._wanted(stack):
+        for seat in self._wanted(stack):
             if seat.candidate and seat.candidate.code not in self._proofs:
                 proof: Future[Verdict] = Future()
                 self._proofs[seat.candidate.code] = proof
-                work = threading.Thread(target=contextvars.copy_context().run, args=[self._tested, seat, seat.candidate, proof, place == 0], daemon=True)
-                work.start()
+                threading.Thread(target=contextvars.copy_context().run, args=[self._tested, seat, seat.candidate, proof], daemon=True).start()
         for seat in stack:
             seat.proof = self._proofs.get(seat.candidate.code) if seat.candidate else None
 
-    def _wanted(self, stack: Sequence[Seat]) -> list[tuple[int, Seat]]:
-        """Whose candidates are to be tested now, with their place: all, or where only the last is claimed, the one that tells most."""
+    def _wanted(self, stack: Sequence[Seat]) -> Sequence[Seat]:
+        """Whose candidates are to be tested now: all, or where only the last is claimed, the one that tells most."""
         if not self._squash:
-            return list(enumerate(stack))
+            return stack
         proofs = [self._proofs.get(seat.candidate.code) if seat.candidate else None for seat in stack]
         if any(proof and not proof.done() for proof in proofs):
             return []
         good = max((place for place, seat in enumerate(stack) if self._passed(seat)), default=-1)
         bad = next((place for place, proof in enumerate(proofs) if place > good and proof), len(stack))
         middle = bad - 1 if bad == len(stack) else (good + bad) // 2
-        return [(middle, stack[middle])] if middle > good else []
+        return [stack[middle]] if middle > good else []
 
-    def _tested(self, seat: Seat, candidate: Candidate, proof: "Future[Verdict]", front: bool) -> None:  # noqa: FBT001 - a thread's argument
+    def _tested(self, seat: Seat, candidate: Candidate, proof: "Future[Verdict]") -> None:
+        verdict, no = None, None
         try:
-            verdict = self._tracks.prove(seat, candidate, front=front)
-        except BaseException as no:  # noqa: BLE001 - told to whom it concerns
-            proof.set_exception(no)
-        else:
-            proof.set_result(verdict)
+            verdict = self._tracks.prove(seat, candidate, proof.cancelled)
+        except BaseException as said:  # noqa: BLE001 - told to whom it concerns
+            no = said
         with self._guard:
+            if proof.cancelled():
+                return  # so that nothing depends on how far it came
+            if verdict:
+                proof.set_result(verdict)
+            else:
+                proof.set_exception(no)
             self._advance()
 
     def _group(self, stack: Sequence[Seat]) -> list[Seat]:
@@ -280,8 +291,19 @@ class Train:
         seat.landed.set_exception(no)
 
     def _forget(self) -> None:
-        """Let go of what nobody in line has to do with any more; a test that could not be done is done again for the next who asks."""
-        shas = {seat.change.sha for seat in self._line}
-        self._made = {key: made for key, made in self._made.items() if key[0] in shas}
+        """Let go of what cannot land any more, as its change or one below it is not in line; its tests are wanted no more.
+
+        A test that could not be done is done again for the next who asks.
+        """
+        shas, sound = {seat.change.sha for seat in self._line}, {self._seen}
+        for (change, onto), made in list(self._made.items()):  # in the order in which they were made: each behind what it stands on
+            if change not in shas or onto not in sound:
+                del self._made[change, onto]
+            elif isinstance(made, Candidate):
+                sound.add(made.sha)
         codes = {made.code for made in self._made.values() if isinstance(made, Candidate)}
-        self._proofs = {code: proof for code, proof in self._proofs.items() if code in codes}
+        for code in self._proofs.keys() - codes:
+            proof = self._proofs.pop(code)
+            if proof not in self._heard:
+                proof.cancel()
+        self._heard = {proof for proof in self._heard if not proof.done()}

@@ -57,13 +57,13 @@ def running(*argv: str, **env: str) -> "Iterator[subprocess.Popen[str]]":
 
 
 @contextmanager
-def workers(number: int, scheduler: str, api: str, folder: Path) -> Iterator[None]:
+def workers(number: int, scheduler: str, let_in: dict[str, str], folder: Path) -> Iterator[None]:
     """So many workers, connected."""
     with ExitStack() as stack:
         started = []
         for n in range(number):
             home = str(folder / f"worker-{n}")
-            env = {"ADW_HOME": home, "PREFECT_HOME": f"{home}/prefect", "PREFECT_API_URL": api}
+            env = {"ADW_HOME": home, "PREFECT_HOME": f"{home}/prefect", **let_in}
             argv = (sys.executable, "-m", "adw", "worker", "--scheduler", scheduler, "--slots", str(SLOTS))
             started.append(stack.enter_context(running(*argv, **env)))
         for process in started:
@@ -111,11 +111,12 @@ def measure(folder: Path) -> Iterator[Figure]:
         (hub / "adw.toml").write_text(f'[cluster]\nhub = "git://{HOST}:{daemon}/.git"\n[pool]\nmemory_gb = 0\ndisk_floor = 0\nsize = {SLOTS}\n')
         deliver(home, hub, 1)  # the first time everything is made
         near = path(deliver(home, hub, 1))
-        api = json.loads((home / "prefect" / "server.json").read_text())["api"]
+        state = json.loads((home / "prefect" / "server.json").read_text())
+        let_in = {"PREFECT_API_URL": state["api"], "PREFECT_API_AUTH_STRING": state["login"]}
         scheduler = f"tcp://{HOST}:{dask}"
         took = {}
         for number in (1, 2, 3):
-            with workers(number, scheduler, api, folder):
+            with workers(number, scheduler, let_in, folder):
                 if number == 1:
                     deliver(home, hub, 1, "--scheduler", scheduler)
                     far = path(deliver(home, hub, 1, "--scheduler", scheduler))

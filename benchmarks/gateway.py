@@ -1,4 +1,4 @@
-"""What the gateway costs: `python -m benchmarks.gateway`.
+"""What the gateway costs: `make bench-gateway`.
 
 The same request, as large as a CLI's, goes to an API on loopback directly and through the gateway, in turn, so that both meet the
 same machine. The API answers at once: what is left is the gateway's own. Exit status 1 if a limit is not met.

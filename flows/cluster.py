@@ -7,10 +7,10 @@ as errands (`tasks.remote`), and reach the repository by its URL unless they sha
 import pickle
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -22,13 +22,13 @@ from prefect.context import FlowRunContext, TagsContext
 
 from adw import proc
 from adw.config import ClusterConfig, Config
-from adw.errors import AgentCrashed, Misuse
+from adw.errors import AgentCrashed, Interrupted, Misuse
 from adw.journal import Journal
 from adw.mirror import Hub
 from adw.phases import Site
 from flows import blocks
 from flows.inspection import ALONE, Inspection
-from flows.places import Places
+from flows.places import Offer, Places
 from tasks import remote
 from tasks.remote import Done, Errand
 
@@ -38,47 +38,17 @@ LOOK_EACH = 1.0  # seconds between looks at who is there
 QUIET = {"distributed.worker.profile.enabled": False, "distributed.logging.distributed": "error"}
 
 
-@dataclass(frozen=True)
-class Sent:
-    """A phase that is under way on the cluster."""
-
-    cluster: "Cluster"
-    future: "Future[Any]"
-
-    def wait(self) -> None:
-        """Wait for its end, whatever it is."""
-        with suppress(Exception):
-            self.future.result()
-
-    def result(self) -> Done:
-        """What came of it. Interrupted if the run was told to end, ConnectionError if the cluster is lost."""
-        try:
-            return self.future.result()  # type: ignore[no-any-return]
-        except CancelledError as no:
-            self.cluster.check()
-            raise ConnectionError(self.cluster.lose()) from no
-        except KilledWorker as no:
-            msg = f"every worker that this phase was given to died ({no.allowed_failures + 1} times), by a person or for lack of memory"
-            raise AgentCrashed(msg) from no
-
-
 class Cluster:
     """The workers of one delivery."""
 
-    def __init__(self, client: Any, site: Site, hub: Hub, journal: Journal) -> None:
-        self._client, self._site, self._hub, self._journal = client, site, hub, journal
+    def __init__(self, client: Any, site: Site, hub: Hub, journal: Journal, places: Places) -> None:
+        self._client, self._site, self._hub, self._journal, self._places = client, site, hub, journal, places
         self._look = Inspection(client, str(client.scheduler.address), site.config.cluster, journal)
-        self._places = Places(self.check)
-        self._futures: set[Future[Any]] = set()
+        self._under_way: dict[Future[Any], Callable[[], bool]] = {}  # with whether nobody wants it any more
         self._guard = threading.Lock()
         self._unfit: set[str] = set()
         self._lost = ""
         self.far = False  # whether workers have folders of their own
-
-    @property
-    def slots(self) -> int:
-        """How many phases run at once."""
-        return self._places.slots
 
     def prepare(self) -> None:
         """Wait for workers, and see to it that all that are there fit. Misuse, before any work starts, says what does not."""
@@ -90,9 +60,9 @@ class Cluster:
             self._site = self._site.elsewhere(self._look.config.hub, self._author())
             self._client.subscribe_topic(self._topic, lambda event: self._journal.take(event[1]))
         self._places.update(offered)
-        blocks.limit(self._site.config.agent.requests, self.slots)
+        blocks.limit(self._site.config.agent.requests, self._places.slots)
         workers = "1 worker" if len(offered) == 1 else f"{len(offered)} workers"
-        self._journal.event("note", text=f"{workers} with {self.slots} slots at {self._look.name}")
+        self._journal.event("note", text=f"{workers} with {self._places.slots} slots at {self._look.name}")
 
     @contextmanager
     def watched(self) -> Iterator["Cluster"]:
@@ -106,30 +76,39 @@ class Cluster:
         finally:
             over.set()
 
-    def send(self, task: Task[Any, Any], args: tuple[Any, ...], priority: int, config: Config) -> Sent:
-        """Have a worker run a phase by a configuration, its pool and cluster aside, as soon as one has room."""
+    def run(self, address: str, task: Task[Any, Any], args: tuple[Any, ...], config: Config, unwanted: Callable[[], bool]) -> Done:
+        """What comes of a phase on a worker, by a configuration, its pool and cluster aside.
+
+        Interrupted if the run was told to end, or nobody wants it any more; ConnectionError if the cluster is lost.
+        """
         self.check()
-        address = self._places.take(priority)
-        try:
-            own = {"pool": self._site.config.pool, "cluster": self._site.config.cluster}
-            errand = self._errand(task, (replace(self._site, config=config.model_copy(update=own)), *args))
-            future = self._client.submit(
-                remote.run,
-                pickle.dumps(errand),
-                key=f"{errand.task}-{errand.task_run}",
-                resources={"agent": 1},
-                workers=[address],
-                allow_other_workers=True,  # if this one dies
-                priority=priority,
-                pure=False,
-            )
-        except BaseException:
-            self._places.give(address)
-            raise
+        own = {"pool": self._site.config.pool, "cluster": self._site.config.cluster}
+        errand = self._errand(task, (replace(self._site, config=config.model_copy(update=own)), *args))
+        future = self._client.submit(
+            remote.run,
+            pickle.dumps(errand),
+            key=f"{errand.task}-{errand.task_run}",
+            resources={"agent": 1},
+            workers=[address],
+            allow_other_workers=True,  # if this one dies
+            pure=False,
+        )
         with self._guard:
-            self._futures.add(future)
-        future.add_done_callback(lambda ended: self._over(ended, address))
-        return Sent(self, future)
+            self._under_way[future] = unwanted
+        try:
+            return future.result()  # type: ignore[no-any-return]
+        except CancelledError as no:
+            self.check()
+            if unwanted():
+                msg = f"nobody waits for {task.name} any more"
+                raise Interrupted(msg) from no
+            raise ConnectionError(self.lose()) from no
+        except KilledWorker as no:
+            msg = f"every worker that this phase was given to died ({no.allowed_failures + 1} times), by a person or for lack of memory"
+            raise AgentCrashed(msg) from no
+        finally:
+            with self._guard:
+                del self._under_way[future]
 
     def check(self) -> None:
         """Interrupted if the run was told to end, ConnectionError if the scheduler is lost."""
@@ -162,11 +141,6 @@ class Cluster:
             tags=tuple(sorted(TagsContext.get().current_tags)),
         )
 
-    def _over(self, future: "Future[Any]", address: str) -> None:
-        with self._guard:
-            self._futures.discard(future)
-        self._places.give(address)
-
     @property
     def _topic(self) -> str:
         return f"adw-{self._site.run}"
@@ -176,12 +150,12 @@ class Cluster:
         return names["GIT_AUTHOR_NAME"], names["GIT_AUTHOR_EMAIL"]
 
     def _mind_the_end(self, over: threading.Event) -> None:
-        """When the run is told to end, let go of what is under way: workers then end its agents."""
+        """Let go of what nobody wants any more, and of all that is under way when the run is told to end: workers then end its agents."""
         while not over.wait(0.1):
-            if proc.stopped():
-                with self._guard:
-                    futures = list(self._futures)
-                self._client.cancel(futures, force=True, reason="the run was told to end")  # again and again: one may be on its way there
+            with self._guard:
+                futures = [future for future, unwanted in self._under_way.items() if proc.stopped() or unwanted()]
+            if futures:
+                self._client.cancel(futures, force=True, reason="nobody waits for it any more")  # again and again: one may be on its way there
 
     def _mind_the_workers(self, over: threading.Event) -> None:
         while not over.wait(LOOK_EACH):
@@ -191,7 +165,7 @@ class Cluster:
             with suppress(Exception):  # the next look tells more
                 self._places.update(self._fit(self._look.offers()))
 
-    def _fit(self, offered: dict[str, int]) -> dict[str, int]:
+    def _fit(self, offered: dict[str, Offer]) -> dict[str, Offer]:
         """Those workers that may be given work; one that came later and does not fit is named once, and left out."""
         new = offered.keys() - self._places.addresses - self._unfit
         for address in new:
@@ -202,17 +176,17 @@ class Cluster:
             except Misuse as no:
                 self._unfit.add(address)
                 self._journal.event("note", text=f"a worker that came is given no work: {no}")
-        fit = {address: slots for address, slots in offered.items() if address not in self._unfit}
+        fit = {address: offer for address, offer in offered.items() if address not in self._unfit}
         if self._places.slots and not fit:
             self._journal.event("note", text=f"{self._look.name} has no workers any more: waiting for one")
         if new:
-            blocks.limit(self._site.config.agent.requests, sum(fit.values()))
+            blocks.limit(self._site.config.agent.requests, sum(offer.slots for offer in fit.values()))
         return fit
 
 
 @contextmanager
-def opened(site: Site, hub: Hub, journal: Journal) -> Iterator[Cluster | None]:
-    """The cluster that is configured, ready for work; None if there is none, or the one that this run had is lost."""
+def opened(site: Site, hub: Hub, journal: Journal, places: Places) -> Iterator[Cluster | None]:
+    """The cluster that is configured, ready for work, with its slots in `places`; None if there is none, or the one that this run had is lost."""
     config = site.config.cluster
     if not (config.address or config.cluster_class):
         yield None
@@ -232,7 +206,7 @@ def opened(site: Site, hub: Hub, journal: Journal) -> Iterator[Cluster | None]:
         if client is None:
             yield None
             return
-        cluster = Cluster(client, site, hub, journal)
+        cluster = Cluster(client, site, hub, journal, places)
         cluster.prepare()
         with cluster.watched():
             yield cluster

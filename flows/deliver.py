@@ -7,8 +7,8 @@ the gate: never more at once than the pool has slots.
 import contextvars
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
 from typing import Any, cast
 
@@ -22,15 +22,18 @@ from adw.errors import AdwError, AgentFailed, Blocked, Collided, Conflict, Halte
 from adw.model import Attempt, Change, Issue, Outcome, Plan, Verdict
 from adw.partition import Partition
 from adw.train import Train
+from flows.adding import take_up
 from flows.approval import Approval, Form, PlanApproval, ask_a_person
 from flows.delivery import Delivery, run_name
 from flows.reports import publish
 from flows.sidings import insist_on_room
 from flows.start import begun
-from flows.work import URGENT, Call, Work, threads
+from flows.work import Call, Work, threads
 from tasks import phases as tasks
 
 UNFIT = "the review found the change unfit to land"
+MOST = 10_000  # issues at once: each has a thread, made when it is needed
+LOOK_EACH = 0.5  # seconds between looks at what was added
 How = Callable[[Work, Issue], Outcome]  # an issue goes through its phases
 
 
@@ -68,8 +71,8 @@ def worked_on(work: Work, delivery: Delivery) -> list[Outcome]:
     if delivery.dry_run:
         return foreseen(work)
     if delivery.only == "plan":
-        return deliver_all(work, work.issues, _planned, allow_red_base=True)
-    return deliver_all(work, work.issues, _delivered, allow_red_base=delivery.allow_red_base)
+        return deliver_all(work, _planned, allow_red_base=True)
+    return deliver_all(work, _delivered, allow_red_base=delivery.allow_red_base)
 
 
 def foreseen(work: Work) -> list[Outcome]:
@@ -83,19 +86,23 @@ def foreseen(work: Work) -> list[Outcome]:
     return outcomes
 
 
-def deliver_all(work: Work, issues: Sequence[Issue], how: How, *, allow_red_base: bool) -> list[Outcome]:
-    """Deliver the issues side by side, each when those it depends on have landed; outcomes in the order of the issues."""
-    work.outcomes = {issue.id: Future() for issue in issues}
-    work.partition = Partition([issue.id for issue in issues], [issue.id for issue in issues if not set(issue.depends_on) & work.outcomes.keys()])
-    if allow_red_base or all(issue.id in work.landed for issue in issues):
+def deliver_all(work: Work, how: How, *, allow_red_base: bool) -> list[Outcome]:
+    """Deliver the issues side by side, each when those it depends on have landed, with those that are added meanwhile; outcomes in their order."""
+    work.partition = Partition()
+    if allow_red_base or all(issue.id in work.landed for issue in work.issues):
         work.green.set_result(None)
-    with ThreadPoolExecutor(len(issues) + 1, thread_name_prefix="issue") as workers:
+    with ThreadPoolExecutor(MOST, thread_name_prefix="issue") as workers:
         try:
             if not work.green.done():
                 workers.submit(contextvars.copy_context().run, check_base, work)
-            for issue in issues:
-                workers.submit(contextvars.copy_context().run, deliver_one, work, issue, how)
-            return [work.outcomes[issue.id].result() for issue in issues]
+            new = work.issues
+            while new or wait(work.outcomes.values(), LOOK_EACH).not_done:
+                work.outcomes |= {issue.id: Future() for issue in new}
+                work.partition.join([issue.id for issue in new], [issue.id for issue in new if not set(issue.depends_on) & work.outcomes.keys()])
+                for issue in new:
+                    workers.submit(contextvars.copy_context().run, deliver_one, work, issue, how)
+                new = take_up(work)
+            return [work.outcomes[issue.id].result() for issue in work.issues]
         except BaseException:  # as when a worker cancels the flow: the agents first, or their tasks would not end
             proc.end_all()
             raise
@@ -105,7 +112,7 @@ def check_base(work: Work) -> None:
     """Test the branch as it is, so that no agent is paid for work that could not land."""
     issue = phases.base_issue(work.hub.branch)
     try:
-        work.run(tasks.test_base, issue, phases.base_candidate(work.site, work.hub.tip()), priority=URGENT)
+        work.run(tasks.test_base, issue, phases.base_candidate(work.site, work.hub.tip()))
         work.green.set_result(None)
     except BaseException as no:  # noqa: BLE001 - whatever it is, all issues wait for it
         work.green.set_exception(no)
@@ -148,7 +155,7 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
     while True:
         change = None
         try:
-            change = work.run(tasks.build, issue, plan, attempt, priority=issue.priority)
+            change = work.run(tasks.build, issue, plan, attempt)
             sha = check_and_land(work, issue, change, attempt.number)
             return work.through(issue, sha, attempt.number)
         except (AgentFailed, Conflict) as no:
@@ -235,7 +242,7 @@ def planned(work: Work, issue: Issue, first: Attempt) -> Plan:
         work.journal.phase(work.site.order(issue, "plan"), "cached")
         return plan
     told = replace(first, feedback=decisions.objections(work.hub, issue))
-    return cast("Plan", work.run(tasks.plan, issue, told, priority=issue.priority))
+    return cast("Plan", work.run(tasks.plan, issue, told))
 
 
 def agreed(work: Work, issue: Issue, plan: Plan) -> Plan:
@@ -261,7 +268,7 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
         return sha
     if work.site.config.asks_to_land:
         first = phases.candidate(work.site, issue, change, ground(work, issue))
-        tested = work.submit(tasks.test, issue, first, attempt, priority=issue.priority + 1)
+        tested = work.submit(tasks.test, issue, first, attempt)
         verdict, reviewed, documented = work.results([tested, *judged(work, issue, change, attempt)])
         insist({"the tests fail": verdict, UNFIT: reviewed})
         approved(work, issue, documented)
@@ -271,7 +278,7 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
         reviewed, documented = work.results(judged(work, issue, change, attempt))
         insist({UNFIT: reviewed})
     except BaseException as no:
-        work.train.leave(seat)
+        work.train.leave(seat, hear=isinstance(no, AgentFailed))
         if seat.landed.done() and seat.landed.exception() is None:
             return seat.landed.result()  # by another run
         if isinstance(no, AgentFailed):  # what the tests say is said with it: both are one try
@@ -282,13 +289,13 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
 
 
 def judged(work: Work, issue: Issue, change: Change, attempt: int) -> list[Call]:
-    """Have a change reviewed and documented; before new builds of the same priority."""
-    return [work.submit(task, issue, change, attempt, priority=issue.priority + 1) for task in (tasks.review, tasks.document)]
+    """Have a change reviewed and documented."""
+    return [work.submit(task, issue, change, attempt) for task in (tasks.review, tasks.document)]
 
 
 def against(tested: "Future[Verdict] | None") -> list[str]:
     """What the tests say against a change, once they have ended."""
-    if tested is None or tested.exception() or tested.result().passed:
+    if tested is None or tested.cancelled() or tested.exception() or tested.result().passed:
         return []
     return [f"the tests fail:\n{tested.result().log}"]
 

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from adw import hosts, proc
@@ -11,6 +12,7 @@ from adw.config import ClusterConfig
 from adw.errors import Misuse
 from adw.home import home
 from adw.journal import Journal
+from flows.places import Offer
 from tasks import remote
 
 WORKERS_LIMIT = 300.0  # seconds to wait for a first worker
@@ -26,12 +28,12 @@ class Inspection:
     config: ClusterConfig
     journal: Journal
 
-    def offers(self) -> dict[str, int]:
-        """The workers that lend slots, with how many."""
-        workers = self.client.scheduler_info(n_workers=-1)["workers"]
-        return {address: int(worker["resources"]["agent"]) for address, worker in workers.items() if worker["resources"].get("agent")}
+    def offers(self) -> dict[str, Offer]:
+        """The workers that lend slots, with what each lends."""
+        lent = {address: worker["resources"] for address, worker in self.client.scheduler_info(n_workers=-1)["workers"].items()}
+        return {address: Offer(int(its["agent"]), its.get("memory", inf)) for address, its in lent.items() if its.get("agent")}
 
-    def first_workers(self) -> dict[str, int]:
+    def first_workers(self) -> dict[str, Offer]:
         """The workers that are there, once there is one."""
         until, told = time.monotonic() + WORKERS_LIMIT, False
         while not (offered := self.offers()):

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from math import inf
 
 import httpx
 from prefect.client.orchestration import get_client
@@ -52,13 +53,19 @@ class Throttle:
 
     def __init__(self, journal: Journal) -> None:
         self._journal, self._reader = journal, journal.reader(from_now=True)
-        with get_client(sync_client=True) as client:
-            self._pace = Pace(client.read_concurrency_limit_by_tag(LLM).concurrency_limit)
+        self._pace = Pace(0)
         self._over = threading.Event()
+
+    @property
+    def now(self) -> float:
+        """How many agents may be at the model, if that is fewer than configured."""
+        return self._pace.now if self._pace.now < self._pace.configured else inf
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Follow during the block."""
+        """Follow during the block, from the limit that is set when it begins."""
+        with get_client(sync_client=True) as client:
+            self._pace = Pace(client.read_concurrency_limit_by_tag(LLM).concurrency_limit)
         thread = threading.Thread(target=self._follow, name="throttle", daemon=True)
         thread.start()
         try:

@@ -1,32 +1,67 @@
-"""Which worker takes the next phase: the one with the most room, for the most urgent of those who wait.
+"""Who takes the next slot, and on which worker: decided when one gets free, not when the phase was submitted.
 
-Dask alone puts a task on a worker when it is submitted, by guesses of how long tasks take; one that waits behind an agent on a
-full worker is seldom moved to one that has room (measured: benchmarks/cluster.py). So a phase is submitted only when there is
-room for it, to the worker that has it.
+Dask alone puts a task on a worker when it is submitted, by guesses of how long tasks take, and keeps the priority that it had
+then; one that waits behind an agent on a full worker is seldom moved to one that has room (measured: benchmarks/cluster.py). So a
+phase is submitted only when there is room for it, to the worker that has it. Without a cluster, this host is the only worker.
 """
 
-import heapq
-import itertools
 import threading
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import inf
+
+from adw.errors import AdwError, Interrupted
+from adw.rank import Rank
+
+EACH = 0.1  # seconds between looks at what changes by itself: who is wanted, whether the run goes on, free memory
+
+
+def never() -> bool:
+    """What is always wanted."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a worker lends."""
+
+    slots: int
+    memory: float = inf  # GB for all that works there
+
+
+@dataclass(eq=False, slots=True)
+class Wish:
+    """A phase that wants a slot."""
+
+    issue: str
+    phase: str
+    rank: Callable[[], Rank]
+    memory: float = 0.0  # GB that it may take
+    reserved: bool = False  # it is not begun before so much is free
+    asks_model: bool = False
+    unwanted: Callable[[], bool] = never
+    place: "Future[str]" = field(default_factory=Future)
+    told: bool = False  # that it waits for memory
 
 
 class Places:
     """The slots of all workers."""
 
-    def __init__(self, check: Callable[[], None]) -> None:
-        self._check = check  # raises when there is nothing to wait for any more
-        self._condition = threading.Condition()
-        self._waiting: list[tuple[int, int]] = []
-        self._numbers = itertools.count()
-        self._offered: dict[str, int] = {}
-        self._taken: Counter[str] = Counter()
+    def __init__(self, models: Callable[[], float] = lambda: inf, tell: Callable[[str], None] = lambda _: None) -> None:
+        """`models` is how many may ask a model at once; `tell` is told why somebody waits."""
+        self._models, self._tell = models, tell
+        self._check: Callable[[], None] = lambda: None
+        self._guard = threading.Lock()
+        self._waiting: list[Wish] = []  # in the order in which they came
+        self._at_work: dict[Wish, str] = {}
+        self._offered: dict[str, Offer] = {}
 
     @property
     def slots(self) -> int:
         """How many there are."""
-        return sum(self._offered.values())
+        return sum(offer.slots for offer in self._offered.values())
 
     @property
     def waiting(self) -> int:
@@ -34,38 +69,111 @@ class Places:
         return len(self._waiting)
 
     @property
+    def at_work(self) -> list[Wish]:
+        """Those who have one."""
+        with self._guard:
+            return list(self._at_work)
+
+    @property
     def addresses(self) -> set[str]:
         """Whose they are."""
         return set(self._offered)
 
-    def update(self, offered: Mapping[str, int]) -> None:
-        """Workers came or went: how many slots each of them has."""
-        with self._condition:
+    def update(self, offered: Mapping[str, Offer]) -> None:
+        """Workers came or went, or lend more or less."""
+        with self._guard:
             self._offered = dict(offered)
-            self._condition.notify_all()
+            self._settle()
 
-    def take(self, priority: int) -> str:
-        """The address of the worker with the most room, once there is any and nobody more urgent waits."""
-        with self._condition:
-            ticket = (-priority, next(self._numbers))
-            heapq.heappush(self._waiting, ticket)
-            try:
-                while not (self._waiting[0] == ticket and (address := self._roomiest())):
-                    self._check()
-                    self._condition.wait(0.5)
-            finally:
-                self._waiting.remove(ticket)
-                heapq.heapify(self._waiting)
-                self._condition.notify_all()
-            self._taken[address] += 1
-            return address
+    @contextmanager
+    def lent(self, wish: Wish) -> Iterator[str]:
+        """For the block, a slot of the worker with the most room, once there is any and nobody goes first; the worker's address.
 
-    def give(self, address: str) -> None:
-        """A phase that had a slot of this worker is over."""
-        with self._condition:
-            self._taken[address] -= 1
-            self._condition.notify_all()
+        Interrupted if nobody wants it any more before that.
+        """
+        try:
+            with self._guard:
+                self._check()
+                self._waiting.append(wish)
+                self._settle()
+            yield self._place(wish)
+        finally:
+            with self._guard:
+                self._at_work.pop(wish, None)
+                self._waiting = [other for other in self._waiting if other is not wish]
+                self._settle()
 
-    def _roomiest(self) -> str:
-        room = {address: (slots - self._taken[address]) / slots for address, slots in self._offered.items() if slots > self._taken[address]}
-        return max(room, key=lambda address: room[address], default="")
+    @contextmanager
+    def watched(self, check: Callable[[], None]) -> Iterator[None]:
+        """For the block, those who wait are told when there is nothing to wait for any more: when `check` raises."""
+        over, self._check = threading.Event(), check
+
+        def watch() -> None:
+            while not over.wait(EACH):
+                with self._guard:
+                    self._settle()
+
+        threading.Thread(target=watch, name="places", daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
+
+    def _place(self, wish: Wish) -> str:
+        try:
+            return wish.place.result()
+        except CancelledError:
+            self._check()
+            msg = f"nobody waits for {wish.phase} of {wish.issue} any more"
+            raise Interrupted(msg) from None
+
+    def _settle(self) -> None:
+        """Let in whoever can be now, the first in order first, and send away who waits for nothing any more."""
+        over = self._over()
+        for wish in [wish for wish in self._waiting if over or wish.unwanted()]:
+            self._waiting.remove(wish)
+            wish.place.cancel()
+        if self._waiting and self._free():
+            for wish in sorted(self._waiting, key=lambda wish: wish.rank()):
+                if not self._let_in(wish):
+                    break
+
+    def _over(self) -> bool:
+        try:
+            self._check()
+        except (AdwError, ConnectionError):
+            return True
+        return False
+
+    def _let_in(self, wish: Wish) -> bool:
+        """Give a slot to one who wants it, if that can be now; whether those behind may have one meanwhile."""
+        if wish.asks_model and sum(other.asks_model for other in self._at_work) >= self._models():
+            return True
+        free = self._free()
+        fitting = {address: share for address, share in free.items() if self._fits(wish, address)}
+        if fitting:
+            self._waiting.remove(wish)
+            self._at_work[wish] = max(fitting, key=lambda address: fitting[address])
+            wish.place.set_result(self._at_work[wish])
+            return bool(self._free())
+        if wish.reserved and not wish.told:
+            wish.told = True
+            self._tell(f"{wish.phase} of {wish.issue} waits for {wish.memory:.1f} GB of memory; {max(map(self._spare, free)):.1f} GB are free for it")
+        # Else it would wait for as long as there are smaller ones; but not for memory that only others than us could free.
+        return all(wish.memory > self._offered[address].memory for address in free)
+
+    def _fits(self, wish: Wish, address: str) -> bool:
+        """Whether there is memory for it at a worker; where nothing is at work, something is, unless it reserves more."""
+        return wish.memory <= self._spare(address) or not (wish.reserved or self._there(address))
+
+    def _spare(self, address: str) -> float:
+        """GB that those at work at a worker will leave even if they take all that they may."""
+        return self._offered[address].memory - sum(wish.memory for wish in self._there(address))
+
+    def _there(self, address: str) -> list[Wish]:
+        return [wish for wish, at in self._at_work.items() if at == address]
+
+    def _free(self) -> dict[str, float]:
+        """The workers that have room, with the share of their slots that is free."""
+        free = {address: offer.slots - len(self._there(address)) for address, offer in self._offered.items()}
+        return {address: number / self._offered[address].slots for address, number in free.items() if number > 0}

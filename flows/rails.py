@@ -1,6 +1,6 @@
 """What the train of a run moves on: the repository, and phases for its tests and its landings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from adw import phases
 from adw.errors import AgentFailed, Blocked, Collided, HubAway
 from adw.model import Arrival, Candidate, Change, Issue, Verdict
 from adw.train import Seat
-from flows.work import URGENT, Work
+from flows.work import Work
 from tasks import phases as tasks
 
 
@@ -30,9 +30,9 @@ class Rails:
         """What a change would land as on top of a commit. Conflict if it does not merge."""
         return phases.candidate(self.work.site, issue, change, onto)
 
-    def prove(self, seat: Seat, candidate: Candidate, *, front: bool) -> Verdict:
-        """Test a candidate; before new builds of the same priority, and at the front before all else."""
-        verdict: Verdict = self.work.run(tasks.test, seat.issue, candidate, seat.attempt, priority=URGENT if front else seat.issue.priority + 1)
+    def prove(self, seat: Seat, candidate: Candidate, unwanted: Callable[[], bool]) -> Verdict:
+        """Test a candidate."""
+        verdict: Verdict = self.work.run(tasks.test, seat.issue, candidate, seat.attempt, unwanted=unwanted)
         return verdict
 
     def land(self, seats: Sequence[Seat]) -> bool:

@@ -1,6 +1,5 @@
 """A run whose branch is a remote's, or in which nothing lands: what it begins with, and what its siding stands on."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from adw import branches, offering, siding, upstream
@@ -64,11 +63,11 @@ def tidy(work: Work) -> None:
             branches.drop(work.hub, issue)
 
 
-def make_line(work: Work, slots: Callable[[], int], tip: str) -> Train | Siding:
+def make_line(work: Work, tip: str) -> Train | Siding:
     """Where changes that are built take their place."""
     if work.site.config.landing.offers:
         return Siding(Buffers(work))
-    return Train(Rails(work), slots, work.landed, tip, squash=work.site.config.squash_train)
+    return Train(Rails(work), lambda: work.places.slots, work.landed, tip, squash=work.site.config.squash_train)
 
 
 def insist_on_room(work: Work, issue: Issue) -> None:

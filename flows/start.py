@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from math import inf
 from pathlib import Path
 
 from prefect.runtime import deployment, flow_run
 
-from adw import graph, guard, proc, sandbox
+from adw import durations, graph, proc, sandbox
 from adw.config import Config
 from adw.desk import at_desk
 from adw.errors import AdwError
@@ -18,10 +19,13 @@ from adw.model import Issue
 from adw.phases import Site
 from adw.pool import Pool
 from flows import blocks
+from flows.adding import take_up
 from flows.cluster import opened
 from flows.delivery import Delivery, configured, new_name
+from flows.lending import Lending, insist_on_memory
 from flows.limits import Throttle
 from flows.maintain import reconcile
+from flows.places import Places
 from flows.reports import Moving
 from flows.sidings import faced, look_up, make_line, tidy
 from flows.watch import Watch
@@ -45,17 +49,23 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         tip = hub.tip()
         landed = hub.mirror.trailers(tip)
         site = Site(run=journal.folder.name, repository=delivery.repository, branch=hub.branch, config=config)
-        cluster = None if delivery.dry_run else stack.enter_context(opened(site, hub, journal))
-        work = Work(site, hub, journal, landed, cluster, graph.in_order(asked, frozenset(landed)))
+        throttle = Throttle(journal)
+        places = Places(lambda: min(config.agent.requests or inf, throttle.now), lambda text: journal.event("note", text=text))
+        cluster = None if delivery.dry_run else stack.enter_context(opened(site, hub, journal, places))
+        work = Work(site, hub, journal, landed, places, durations.learned(hub.place), cluster)
+        work.include(graph.in_order(asked, frozenset(landed)))
+        take_up(work)
         if not (delivery.dry_run or delivery.only):
             look_up(work)
             tidy(work)
-        slots = cluster.slots if cluster else guard.slots(config.pool) if delivery.dry_run else _start_local(config, journal)
-        work.train = make_line(work, lambda: cluster.slots if cluster else slots, tip)
-        _begin(work, slots)
+        work.train = make_line(work, tip)
+        if not (cluster or delivery.dry_run):
+            stack.enter_context(_lent(config, places, journal))
+        _begin(work)
         stack.enter_context(Moving(hub, journal).shown())
         if not delivery.dry_run:
-            stack.enter_context(Throttle(journal).kept())
+            stack.enter_context(places.watched(cluster.check if cluster else proc.go_on))
+            stack.enter_context(throttle.kept())
             stack.enter_context(at_desk(config, journal))  # for the whole run, though phases come and go
         yield work
 
@@ -93,12 +103,12 @@ def _settled(hub: Hub, journal: Journal, delivery: Delivery) -> Config:
     return config
 
 
-def _begin(work: Work, slots: int) -> None:
+def _begin(work: Work) -> None:
     work.journal.event(
         "flow started",
         flow_run=str(flow_run.id),
         ui=str(flow_run.ui_url or ""),
-        slots=slots,
+        slots=work.places.slots,
         elsewhere=work.hub.elsewhere,
         pid=os.getpid(),
         birth=proc.born(os.getpid()),
@@ -110,12 +120,10 @@ def _named(issues: Sequence[Issue]) -> list[dict[str, str]]:
     return [{"id": issue.id, "title": issue.title} for issue in issues]
 
 
-def _start_local(config: Config, journal: Journal) -> int:
-    """Make the cluster of threads of this process; returns how many slots it has."""
+def _lent(config: Config, places: Places, journal: Journal) -> AbstractContextManager[None]:
+    """Make the cluster of threads of this process, for as many slots as there may ever be; for the block they are lent as the host can bear it."""
     if reason := sandbox.why_not(config.sandbox):
         journal.event("note", text=reason)
-    slots = guard.slots(config.pool)
-    if slots < config.pool.size:
-        journal.event("note", text=f"{slots} of {config.pool.size} slots are lent: there is memory for no more ({config.pool.memory_gb:g} GB each)")
-    start_cluster(slots)
-    return slots
+    insist_on_memory(config)
+    start_cluster(config.pool.size)
+    return Lending(config, places, journal).kept()

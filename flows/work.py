@@ -1,9 +1,11 @@
 """What the threads of one delivery share, and how they have phases run: on the Dask cluster, each with a slot."""
 
+import contextvars
 import inspect
 import threading
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -14,23 +16,29 @@ from distributed import LocalCluster
 from prefect import Task, tags
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.context import FlowRunContext
+from prefect.exceptions import CancelledRun
 from prefect_dask.task_runners import DaskTaskRunner
 
-from adw import branches, proc, results, siding
+from adw import branches, durations, guard, proc, results, siding
 from adw.config import override
-from adw.errors import AgentFailed, Blocked, Conflict
+from adw.durations import Learned
+from adw.errors import AgentFailed, Blocked, Conflict, Interrupted
+from adw.forecast import Forecast
 from adw.journal import Journal
 from adw.mirror import Hub
 from adw.model import Arrival, Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict
 from adw.partition import Partition
 from adw.phases import Site
+from adw.rank import Rank
 from adw.siding import Siding
 from adw.train import Train
-from flows.cluster import QUIET, Cluster, Sent
+from flows.cluster import QUIET, Cluster
+from flows.places import Places, Wish, never
 from tasks import phases as tasks
+from tasks import wanted
+from tasks.remote import Done
 
 SPARE_THREADS = 4  # for what needs no slot
-URGENT = 1_000_000  # the Dask priority of what stands before a landing: before any new work
 KINDS: dict[str, Any] = {"plan": Plan, "build": Change, "test": Verdict, "review": Verdict, "document": Change}
 
 
@@ -40,26 +48,12 @@ class Call:
 
     task: Task[Any, Any]
     args: tuple[Any, ...]  # but the site; the issue comes first
-    future: Any
+    done: "Future[Done]" = field(default_factory=Future)
 
-    def ended(self) -> tuple[Any, bool]:
-        """Its result, and whether Prefect had it cached."""
-        if isinstance(self.future, Known):
-            return self.future.value, True
-        if isinstance(self.future, Sent):
-            done = self.future.result()
-            return done.value, done.cached
-        return self.future.result(), self.future.state.name == "Cached"
-
-
-@dataclass(frozen=True)
-class Known:
-    """What git knows already: it need not travel."""
-
-    value: Any
-
-    def wait(self) -> None:
-        """It is over."""
+    @property
+    def issue(self) -> Issue:
+        """What it is for."""
+        return cast("Issue", self.args[0])
 
 
 @dataclass
@@ -70,8 +64,13 @@ class Work:
     hub: Hub
     journal: Journal
     landed: dict[str, str]  # issue id → commit, before this run
+    places: Places  # the slots that phases get
+    usual: dict[str, Learned]  # how long phases take here
     cluster: Cluster | None = None  # of other processes; else phases run in threads of this one
-    issues: Sequence[Issue] = ()  # in an order in which each comes behind those that it depends on
+    issues: Sequence[Issue] = field(default=(), init=False)  # in an order in which each comes behind those that it depends on
+    noted: set[str] = field(default_factory=set)  # the notes of issues that were added and are taken up, or refused
+    forecast: Forecast = field(init=False)
+    _order: dict[str, int] = field(init=False, default_factory=dict)  # of the issues
     train: Train | Siding = field(init=False)
     partition: Partition = field(init=False)
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
@@ -85,6 +84,13 @@ class Work:
         other = copy(self)
         other.site = replace(self.site, config=override(self.site.config, **settings))
         return other
+
+    def include(self, issues: Sequence[Issue]) -> None:
+        """Have issues be part of it, behind those that are, and foresee how long each still takes."""
+        self.issues = [*self.issues, *issues]
+        self._order = {issue.id: place for place, issue in enumerate(self.issues)}
+        ahead = [issue for issue in self.issues if issue.id not in self.landed]
+        self.forecast = Forecast(ahead, durations.expected(ahead, self.usual))
 
     def begin(self, issue: Issue, number: int = 1) -> Attempt:
         """Begin a try at an issue, on what is there now; the same one if it was begun before, and its base is still good."""
@@ -119,17 +125,20 @@ class Work:
             branches.drop(self.hub, issue)
         return Outcome(issue=issue.id, title=issue.title, state="ready" if place else "landed", sha=sha, tries=tries, place=place)
 
-    def run(self, task: Task[Any, Any], *args: Any, priority: int = 0) -> Any:
-        """Have a phase run, and wait for its result."""
-        return self.result(self.submit(task, *args, priority=priority))
+    def run(self, task: Task[Any, Any], *args: Any, unwanted: Callable[[], bool] = never) -> Any:
+        """Have a phase run, and wait for its result. Interrupted if nobody wants it any more."""
+        call = Call(task, args)
+        self._have_done(call, unwanted)
+        return self.result(call)
 
-    def submit(self, task: Task[Any, Any], *args: Any, priority: int = 0) -> Call:
-        """Have a phase run as soon as a slot is free. Interrupted if the run was told to end."""
+    def submit(self, task: Task[Any, Any], *args: Any) -> Call:
+        """Have a phase run as soon as there is a slot for it. Interrupted if the run was told to end."""
         proc.go_on()
-        with tags(*self._about(task, args[0])), dask.annotate(resources={"agent": 1}, priority=priority):  # type: ignore[attr-defined]
-            if self.cluster:
-                return Call(task, args, self._send(self.cluster, task, args, priority))
-            return Call(task, args, task.submit(self.site, *args))
+        call = Call(task, args)
+        threading.Thread(
+            target=contextvars.copy_context().run, args=[self._have_done, call, never], name=f"{task.name} of {call.issue.id}", daemon=True
+        ).start()
+        return call
 
     def land(self, arrivals: Sequence[Arrival]) -> bool:
         """Have changes land: here, where the user's repository is, and in this thread."""
@@ -149,22 +158,61 @@ class Work:
     def _about(self, task: Task[Any, Any], *issues: Issue) -> list[str]:
         return [f"repository:{self.hub.place.slug}", f"phase:{task.name}", *(f"issue:{issue.id}" for issue in issues)]
 
-    def _send(self, cluster: Cluster, task: Task[Any, Any], args: tuple[Any, ...], priority: int) -> Sent | Known:
-        """Have a phase run on another worker, which finds in the hub what it needs; unless it was run before."""
-        issue, *rest = args
-        known = results.find(self.hub, task.name, self.key(Call(task, args, None)), KINDS[task.name])
-        if known is not None and not task.refresh_cache:
-            return Known(known)
-        for candidate in (arg for arg in rest if isinstance(arg, Candidate) and arg.sha != arg.onto):
-            self.hub.hold(issue.key, candidate.sha)
-        return cluster.send(task, args, priority, self.site.config)
+    def _have_done(self, call: Call, unwanted: Callable[[], bool]) -> None:
+        """Have a phase run when it is its turn; what git knows already needs no slot."""
+        try:
+            proc.go_on()
+            key, name = self.key(call), call.task.name
+            known = None if call.task.refresh_cache else results.find(self.hub, name, key, KINDS[name])
+            if known is not None:
+                done = Done(known, cached=True) if self.cluster else self._done_here(call, unwanted, known=True)
+            else:
+                with self.places.lent(self._wish(call, unwanted)) as place:
+                    done = self._done_there(self.cluster, place, call, unwanted) if self.cluster else self._done_here(call, unwanted)
+        except BaseException as no:  # noqa: BLE001 - for whoever asks for the result
+            call.done.set_exception(no)
+        else:
+            call.done.set_result(done)
+
+    def _wish(self, call: Call, unwanted: Callable[[], bool]) -> Wish:
+        """What a phase asks for, and its rank: a function, as the train moves meanwhile."""
+        issue, phase, config = call.issue, call.task.name, self.site.config
+        base, reserved = call.task.fn is tasks.test_base.fn, config.reserved(phase)
+        return Wish(
+            issue=issue.id,
+            phase=phase,
+            rank=lambda: Rank.of(issue, phase, self.forecast.remaining(issue, phase), self._order.get(issue.id, 0), front=base or self.train.leads(issue)),
+            memory=reserved / guard.GB or config.pool.memory_gb,
+            reserved=bool(reserved),
+            asks_model=tasks.LLM in call.task.tags,
+            unwanted=unwanted,
+        )
+
+    def _done_here(self, call: Call, unwanted: Callable[[], bool], *, known: bool = False) -> Done:
+        """Have a phase run in a thread of this process. What is known asks no model, so it does not wait for others who do."""
+        task = call.task.with_options(tags=["known"]) if known else call.task
+        with tags(*self._about(task, call.issue)), nullcontext() if known else dask.annotate(resources={"agent": 1}):  # type: ignore[attr-defined]
+            future = task.submit(self.site, *call.args)
+        with wanted.minded(future.task_run_id, unwanted):
+            try:
+                return Done(future.result(), future.state.name == "Cached")
+            except CancelledRun as no:
+                raise Interrupted(str(no)) from no
+
+    def _done_there(self, cluster: Cluster, place: str, call: Call, unwanted: Callable[[], bool]) -> Done:
+        """Have a phase run on another worker, which finds in the hub what it needs."""
+        for candidate in (arg for arg in call.args if isinstance(arg, Candidate) and arg.sha != arg.onto):
+            self.hub.hold(call.issue.key, candidate.sha)
+        with tags(*self._about(call.task, call.issue)):
+            return cluster.run(place, call.task, call.args, self.site.config, unwanted)
 
     def result(self, call: Call) -> Any:
         """The result of a phase. One that Prefect had cached is kept in git, too; it is made again if its commit is gone."""
-        result, cached = call.ended()
+        done = call.done.result()
+        result = done.value
         if self.cluster:
-            self.hub.take_up(call.args[0].key)
-        if not cached:
+            self.hub.take_up(call.issue.key)
+        if not done.cached:
             return result
         if isinstance(result, Change) and not self.hub.mirror.has(result.sha):
             return self.run(call.task.with_options(refresh_cache=True), *call.args)
@@ -184,8 +232,7 @@ class Work:
 
     def results(self, calls: list[Call]) -> list[Any]:
         """The results of phases that run at once. If some say no, one AgentFailed with all that they say."""
-        for call in calls:
-            call.future.wait()
+        wait([call.done for call in calls])
         found, noes = [], []
         for call in calls:
             try:

@@ -15,13 +15,14 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import task_run
 
 from adw import landing, offering, phases, results, upstream
-from adw.errors import Transient
+from adw.errors import Interrupted, Transient
 from adw.mirror import Hub
 from adw.model import Arrival, Attempt, Candidate, Change, Issue, Offer, Order, Plan, Verdict
 from adw.phases import Site
 from adw.results import Result
 from adw.sessions import Shelf
 from adw.upstream import Upstream
+from tasks import wanted
 from tasks.secrets import github_token, secrets
 
 LLM = "llm"  # the tag whose concurrency limit guards the model's API, over all flows and hosts
@@ -62,9 +63,13 @@ def by_document(_context: object, given: dict[str, Any]) -> str:
 
 
 def kept(site: Site, order: Order, key: str, kind: type[Result], make: Callable[[], tuple[Result, str]]) -> Result:
-    """Run a phase once for its key, with its events in the journal."""
-    with site.journal().timed(order) as mark:
-        result, found = results.once(site.hub(), order, key, kind, make)
+    """Run a phase once for its key, with its events in the journal. One that is told to end has no result: its task run is cancelled."""
+    with site.journal().timed(order) as mark, wanted.heard():
+        try:
+            result, found = results.once(site.hub(), order, key, kind, make)
+        except Interrupted as no:
+            mark.state = "cut"
+            return cast("Result", wanted.given_up(str(no)))
         Shelf.of(site.hub().place, order).forget()  # nothing is left to go on with
         mark.state = "cached" if found else "no" if isinstance(result, Verdict) and not result.passed else "done"
     return result

@@ -51,6 +51,7 @@ def run(packed: bytes) -> Done:
     from prefect.task_runners import ThreadPoolTaskRunner  # noqa: PLC0415
     from prefect.utilities.callables import get_call_parameters  # noqa: PLC0415
 
+    from adw.errors import Interrupted  # noqa: PLC0415
     from tasks import phases  # noqa: PLC0415
 
     errand: Errand = pickle.loads(packed)  # noqa: S301 - Dask itself trusts who may reach the scheduler
@@ -69,6 +70,8 @@ def run(packed: bytes) -> Done:
         try:
             with of_run, tags(*errand.tags):
                 state = run_task_sync(task, task_run_id=errand.task_run, parameters=parameters, return_type="state")
+            if state.is_cancelled():  # type: ignore[union-attr]
+                raise Interrupted(state.message)  # type: ignore[union-attr]
             return Done(state.result(_sync=True), state.name == "Cached")  # type: ignore[union-attr, call-overload]
         except httpx.HTTPError as no:  # its kind does not come back from another process
             msg = f"{type(no).__name__}: {no}"

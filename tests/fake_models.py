@@ -3,19 +3,24 @@
     with serving([{"tools": [{"name": "bash", "input": {"command": "ls"}}]}, {"text": "done"}]) as api:
         …  # api.url; api.requests holds (path, headers, body) of each
 
-Turn N answers a conversation with N answers in it; the last one stands for all that follow. A turn is {"text", "tools"}, or
+The turns may also be those of several prompts: `{"Plan how to": […], "Review the": […]}`, by the first regular expression that is found in
+what was said. Turn N answers a conversation with N answers in it; the last one stands for all that follow. A turn is {"text", "tools"}, or
 {"status", "headers", "message"} to fail, or {"hang": true}. What comes without tools, as a request for a title does, is answered by a word.
 """
 
 import itertools
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
+from tests.fake_anthropic import ERRORS
+
 Json = dict[str, Any]
+Turns = list[Json] | dict[str, list[Json]]
 IN, OUT, CACHED = 100, 20, 40  # tokens of each answer; those of the cache are part of IN
 IDS = itertools.count(1)
 
@@ -25,7 +30,7 @@ class Api(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, turns: list[Json], *, needs_tools: bool) -> None:
+    def __init__(self, turns: Turns, *, needs_tools: bool) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.turns, self.needs_tools = turns, needs_tools
         self.requests: list[tuple[str, Json, Json]] = []
@@ -37,7 +42,7 @@ class Api(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(turns: list[Json], *, needs_tools: bool = True) -> Iterator[Api]:
+def serving(turns: Turns, *, needs_tools: bool = True) -> Iterator[Api]:
     """An API that answers by a script, as long as the block lasts."""
     api = Api(turns, needs_tools=needs_tools)
     thread = threading.Thread(target=api.serve_forever, kwargs={"poll_interval": 0.05})
@@ -74,7 +79,8 @@ class Handler(BaseHTTPRequestHandler):
         if turn.get("hang"):
             self.server.ended.wait()
         elif "status" in turn:
-            message = {"error": {"type": "api_error", "message": turn.get("message", "scripted failure"), "code": turn.get("code", turn["status"])}}
+            kind = ERRORS.get(turn["status"], "api_error")
+            message = {"error": {"type": kind, "message": turn.get("message", "scripted failure"), "code": turn.get("code", turn["status"])}}
             self.reply(turn["status"], "application/json", json.dumps({"type": "error", **message}), turn.get("headers", {}))
         else:
             stream = bool(body.get("stream")) or ":stream" in path
@@ -85,12 +91,16 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.needs_tools and not body.get("tools"):
             return {"text": "A title"}
         said = body.get("messages") or body.get("contents") or body.get("input") or []
+        turns = self.server.turns
+        if isinstance(turns, dict):
+            text = "\n".join(texts(said))
+            turns = next((found for pattern, found in turns.items() if re.search(pattern, text)), [{"text": "(no pattern is found in this)"}])
         answers = 0
         mine = False
         for message in said:
             before, mine = mine, message.get("role") in {"assistant", "model"} or str(message.get("type")).endswith("_call")
             answers += mine and not before
-        return self.server.turns[min(answers, len(self.server.turns) - 1)]
+        return turns[min(answers, len(turns) - 1)]
 
     def reply(self, status: int, kind: str, text: str, headers: Json) -> None:
         self.send_response(status)
@@ -168,6 +178,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name is the base class's
         pass
+
+
+def texts(found: Any) -> Iterator[str]:
+    """All texts in a piece of JSON."""
+    if isinstance(found, str):
+        yield found
+    for part in found.values() if isinstance(found, dict) else found if isinstance(found, list) else ():
+        yield from texts(part)
 
 
 def event(data: Json) -> str:

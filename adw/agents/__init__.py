@@ -5,11 +5,11 @@ from pathlib import Path
 from adw.agents.aider import AiderAgent
 from adw.agents.base import Agent, Reader, installed
 from adw.agents.claude import ClaudeAgent, ClaudeReader
-from adw.agents.codex import CodexAgent
+from adw.agents.codex import CodexAgent, CodexReader
 from adw.agents.command import CommandAgent
-from adw.agents.gemini import GeminiAgent
-from adw.agents.mini_swe_agent import MiniSweAgent
-from adw.agents.opencode import OpencodeAgent
+from adw.agents.gemini import GeminiAgent, GeminiReader
+from adw.agents.mini_swe_agent import MiniReader, MiniSweAgent
+from adw.agents.opencode import OpencodeAgent, OpencodeReader
 from adw.agents.scripted import ScriptedAgent
 from adw.config import AgentConfig
 from adw.errors import Misuse
@@ -24,7 +24,13 @@ AGENTS: dict[str, type[Agent]] = {
     "command": CommandAgent,
     "scripted": ScriptedAgent,
 }
-READERS: dict[str, type[Reader]] = {"claude": ClaudeReader}  # of those whose lines are more than text to people
+READERS: dict[str, type[Reader]] = {  # of those whose lines are more than text to people
+    "claude": ClaudeReader,
+    "codex": CodexReader,
+    "opencode": OpencodeReader,
+    "gemini": GeminiReader,
+    "mini-swe-agent": MiniReader,
+}
 
 
 def find_agent(config: AgentConfig, repository: Path) -> Agent:

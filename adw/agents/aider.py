@@ -19,6 +19,8 @@ from adw.money import Tokens
 
 # It writes a cache into the repository, and has no setting for that: a command of sh takes it away.
 CLEANED = '"$@"; status=$?; rm -rf .aider.tags.cache.v*; exit $status'
+# It adds each new file to git's index before it writes it, and gives up if it cannot: in the sandbox git can only be read.
+GIT = '#!/bin/sh\ntest "$1" = add || exec git "$@"\n'
 SETTINGS = {
     "yes-always": True,
     "auto-commits": False,
@@ -87,8 +89,11 @@ class AiderAgent:
         given |= {f"{name}-history-file": str(folder / f"{name}.history") for name in ("input", "chat", "llm")}
         given |= {"edit-format": "ask"} if job.tools == "read" else {}
         own_path(job, "aider.conf.yml").write_text(json.dumps(given), encoding="utf-8")  # JSON is YAML
+        git = own_path(job, "git")
+        git.write_text(GIT, encoding="utf-8")
+        git.chmod(0o700)
         argv = ["sh", "-c", CLEANED, "sh", self.program, "--config", str(folder / "aider.conf.yml")]
-        return Call(argv, {"COLUMNS": "10000"})  # else it breaks its lines
+        return Call(argv, {"GIT_PYTHON_GIT_EXECUTABLE": str(git), "COLUMNS": "10000"})  # of fewer columns it breaks its lines
 
     def reader(self, job: Job) -> Reader:  # noqa: ARG002 - it tells no paths
         """Reads its text."""
@@ -117,7 +122,7 @@ class AiderReader(Reader):
             self._answered(found[1], found[2])
         elif line.startswith("Applied edit to "):
             self.doing = f"Edit {line.removeprefix('Applied edit to ')}"[:WIDTH]
-        elif "reflections allowed, stopping" in line:
+        elif "reflections allowed, stopping" in line or line.startswith("Cmd('git') failed"):
             self._stopped = True
         else:
             self._talk.append(line)

@@ -6,11 +6,13 @@
 An adapter is a small module with one class. It starts nothing itself.
 """
 
+import os
 import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import IO, Any, ClassVar, Protocol, Self
 
 from adw.config import AgentConfig, Tools
 from adw.errors import AgentFailed, Misuse
@@ -21,7 +23,7 @@ from adw.money import Tokens
 class Api:
     """A model's API as a CLI is told of it: by which variables of the environment."""
 
-    protocol: str  # anthropic or openai: what adw's gateway speaks
+    protocol: str  # anthropic or openai, which adw's gateway speaks; empty: another, and agents go there directly
     key: str  # the variable of the key
     url: str  # the variable of the address
     vendor: str  # the address of the vendor
@@ -136,6 +138,29 @@ def installed(kind: type[Agent]) -> None:
     if not shutil.which(kind.program):
         msg = f"the agent's program {kind.program!r} is not installed: {kind.install}, or name another (agent.name in adw.toml, or --agent)"
         raise Misuse(msg)
+
+
+def own_file(folder: Path, path: Path) -> IO[bytes]:
+    """A plain file somewhere in the agent's folder, opened to be read.
+
+    OSError if it is something else, or if a link is on the way to it: else an agent could have adw read what it cannot read itself,
+    or wait for a pipe for ever.
+    """
+    *folders, name = path.relative_to(folder).parts
+    if ".." in folders:
+        raise NotADirectoryError(str(path))
+    at = os.open(folder, os.O_DIRECTORY)
+    try:
+        for part in folders:
+            above, at = at, os.open(part, os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(above)
+        found = os.open(name, os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+    finally:
+        os.close(at)
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise FileNotFoundError(str(path))
+    return os.fdopen(found, "rb")
 
 
 def own_path(job: Job, name: str) -> Path:

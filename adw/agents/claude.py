@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from adw.agents.base import ANTHROPIC, Api, Call, Job, Login, Reader
-from adw.agents.claude_events import about, shown
+from adw.agents.claude_events import shown
+from adw.agents.events import about, parsed
 from adw.config import AgentConfig, Tools
 from adw.errors import AgentCut, AgentFailed, Halted, KeyRefused, ModelAway, RateLimited, SessionLost
 from adw.model import digest, one_line
@@ -91,11 +92,8 @@ class ClaudeReader(Reader):
 
     def take(self, line: str) -> None:
         """Take in an event; other lines are what it says outside of its stream."""
-        try:
-            event = json.loads(line)
-        except ValueError:
-            event = None
-        if not isinstance(event, dict):
+        event = parsed(line)
+        if event is None:
             self.text.append(line)
             return
         handler = getattr(self, f"_{event.get('type')}", None)

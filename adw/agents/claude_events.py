@@ -1,20 +1,12 @@
-"""Events of Claude Code's stream, as lines for people: text as it is, a tool call in a line, the beginning of what it gave, the end."""
+"""Events of Claude Code's stream, as lines for people."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from adw.model import one_line
+from adw.agents.events import about
+from adw.agents.shown import gave, joined, uses
 from adw.money import dollars
-
-ABOUT = ("file_path", "notebook_path", "command", "pattern", "url", "description")  # of a tool's arguments, what tells most
-SHOWN_LINES = 4  # of what a tool gave
-WIDTH = 160  # characters of a line
-
-
-def about(given: dict[str, Any]) -> str:
-    """What a tool is used on: a file, a command, a pattern; empty if that does not show."""
-    return next((given[key] for key in ABOUT if isinstance(given.get(key), str)), "")
 
 
 def shown(line: str) -> str:
@@ -22,7 +14,7 @@ def shown(line: str) -> str:
     try:
         event = json.loads(line)
         return KINDS[event["type"]](event) if event["type"] in KINDS else ""
-    except (ValueError, TypeError, KeyError, AttributeError):  # cut, no event at all, or another version's idea of it
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # cut, no event at all, or another version's idea of it
         return line
 
 
@@ -35,28 +27,24 @@ def _system(event: dict[str, Any]) -> str:
 
 
 def _assistant(event: dict[str, Any]) -> str:
-    return _joined(_said(block) for block in event["message"]["content"])
+    return joined(_said(block) for block in event["message"]["content"])
 
 
 def _said(block: dict[str, Any]) -> str:
     if block["type"] == "tool_use":
-        return one_line(f"→ {block['name']} {about(block['input'])}")[:WIDTH]
+        return uses(block["name"], about(block["input"]))
     return str(block["text"]).strip() if block["type"] == "text" else ""
 
 
 def _user(event: dict[str, Any]) -> str:
     content = event["message"]["content"]
-    return "" if isinstance(content, str) else _joined(_given(block) for block in content if block["type"] == "tool_result")
+    return "" if isinstance(content, str) else joined(_given(block) for block in content if block["type"] == "tool_result")
 
 
 def _given(block: dict[str, Any]) -> str:
-    """The beginning of what a tool gave."""
     content = block.get("content") or ""
-    text = content if isinstance(content, str) else _joined(part.get("text", f"({part['type']})") for part in content)
-    lines = ["failed:"] if block.get("is_error") else []
-    lines += text.strip().splitlines()
-    more = len(lines) - SHOWN_LINES
-    return "\n".join(f"    {line[:WIDTH]}" for line in [*lines[:SHOWN_LINES], *([f"… {more} more lines"] if more > 0 else [])])
+    text = content if isinstance(content, str) else joined(part.get("text", f"({part['type']})") for part in content)
+    return gave(text, failed=bool(block.get("is_error")))
 
 
 def _result(event: dict[str, Any]) -> str:
@@ -66,11 +54,7 @@ def _result(event: dict[str, Any]) -> str:
     answer = event.get("structured_output")
     said = json.dumps(answer, ensure_ascii=False, indent=1) if answer else event.get("result") or "\n".join(event.get("errors") or ())
     kind = "" if event["subtype"] == "success" else f" ({event['subtype']})"  # an error of the API is a success to it
-    return _joined([f"\n{ended}{kind}: {took}", str(said).strip()])
-
-
-def _joined(parts: Iterable[str]) -> str:
-    return "\n".join(filter(None, parts))
+    return joined([f"\n{ended}{kind}: {took}", str(said).strip()])
 
 
 KINDS: dict[str, Callable[[dict[str, Any]], str]] = {"system": _system, "assistant": _assistant, "user": _user, "result": _result}

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from adw.agents.base import OPENAI, Api, Call, Job, Login, Reader, own_path
-from adw.agents.events import EventReader, Growing, api_error
+from adw.agents.events import EventReader, Growing, api_error, parsed
+from adw.agents.shown import ended, gave, uses
 from adw.config import AgentConfig, Tools
 from adw.errors import AgentFailed, KeyRefused, ModelAway, SessionLost
 from adw.model import digest
@@ -129,14 +130,22 @@ class CodexReader(EventReader):
         if kind == "agent_message":
             self.last = item["text"]
             self.does("", self.last)
-        elif kind == "command_execution":
-            self.does("Run", item["command"].removeprefix("/bin/bash -lc "))
-        elif kind == "file_change":
-            self.does("Edit", ", ".join(change["path"] for change in item["changes"]))
+        elif kind in {"command_execution", "file_change"}:
+            self.does(*_does(item))
         if self.job.schema and kind == "agent_message":
-            with suppress(ValueError):
-                answer = json.loads(self.last)
-                self.answer = answer if isinstance(answer, dict) else None
+            self.answer = parsed(self.last)
+
+    @staticmethod
+    def shown(event: dict[str, Any]) -> str:
+        """An event for people."""
+        kind = event["type"]
+        if kind == "turn.completed":
+            return ended(f"{event['usage']['input_tokens']:,} tokens in and {event['usage']['output_tokens']:,} out, in the whole session")
+        if kind == "turn.failed":
+            return ended(error=event["error"]["message"])
+        if kind == "error":
+            return str(event["message"])
+        return _shown_item(event["item"], over=kind == "item.completed") if kind.startswith("item.") else ""
 
     def end(self, status: int) -> None:
         """Done with status 0 and a turn that is completed; what went wrong is known by its words alone."""
@@ -158,12 +167,26 @@ class CodexReader(EventReader):
         raise api_error(int(code[1]) if code else 0, error)
 
 
+def _does(item: dict[str, Any]) -> tuple[str, str]:
+    """What it does in a command or in changes of files, and on what."""
+    if item["type"] == "command_execution":
+        return "Run", item["command"].removeprefix("/bin/bash -lc ")
+    return "Edit", ", ".join(change["path"] for change in item["changes"])
+
+
+def _shown_item(item: dict[str, Any], *, over: bool) -> str:
+    """What it says in the end; what it does when it begins it, and what that gave in the end."""
+    if item["type"] in {"command_execution", "file_change"}:
+        return gave(item.get("aggregated_output", ""), failed=item["status"] == "failed") if over else uses(*_does(item))
+    return str(item.get("text") or item.get("message") or "") if over else ""
+
+
 class Rollout:
     """What Codex itself writes down of a session: the model, and the tokens of the session so far."""
 
     def __init__(self, folder: Path, model: str) -> None:
         self.model, self.tokens = model, Tokens()
-        self._folder, self._file = folder, Growing()
+        self._folder, self._file = folder, Growing(folder)
         self._path: Path | None = None
 
     def follow(self, session: str) -> None:

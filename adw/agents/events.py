@@ -7,17 +7,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from adw.agents.base import Job, Reader
+from adw.agents.base import Job, Reader, own_file
 from adw.errors import AdwError, AgentFailed, Halted, KeyRefused, ModelAway, RateLimited
 from adw.model import one_line
 
 WIDTH = 80  # characters of what the live table shows
+# Of a tool's arguments, what tells most.
+ABOUT = ("file_path", "filePath", "notebook_path", "command", "dir_path", "pattern", "query", "url", "description")
 NO_KEY = {401, 402, 403}
 TOO_MUCH = {429, 529}
 NO_MODEL = 404
 AWAY = {408, *range(500, 600)}
-NO_MONEY = re.compile(r"credit balance|insufficient_quota|quota exceeded|exceeded your current quota|api key not valid", re.IGNORECASE)
+REFUSED = re.compile(r"credit balance|insufficient_quota|quota exceeded|exceeded your current quota|api key not valid|permission_error", re.IGNORECASE)
+OVERLOADED = re.compile(r"overloaded", re.IGNORECASE)  # of which some CLIs only say that the API failed
 RATE_OF_GEMINI = re.compile(r"gemini|vertex|resource_exhausted", re.IGNORECASE)  # there, a quota is one of requests a minute, too
+
+
+def about(given: dict[str, Any]) -> str:
+    """What a tool is used on: a file, a command, a pattern; empty if that does not show."""
+    return next((given[key] for key in ABOUT if isinstance(given.get(key), str)), "")
 
 
 class EventReader(Reader):
@@ -41,6 +49,19 @@ class EventReader(Reader):
         """Take in one event."""
         raise NotImplementedError
 
+    @classmethod
+    def show(cls, line: str) -> str:
+        """An event for people; as it is, if it is cut, or another version's idea of one."""
+        event = parsed(line)
+        with suppress(AttributeError, TypeError, ValueError, KeyError):
+            return line if event is None else cls.shown(event)
+        return line
+
+    @staticmethod
+    def shown(event: dict[str, Any]) -> str:
+        """An event for people; empty if it tells them nothing."""
+        raise NotImplementedError
+
     @property
     def said(self) -> str:
         """What the model said last; before it said anything, what the CLI said outside of its events."""
@@ -52,14 +73,16 @@ class EventReader(Reader):
 
 
 class Growing:
-    """The lines of JSON in a file that another process writes to."""
+    """The lines of JSON in a file of an agent's folder, to which its CLI writes."""
 
-    def __init__(self) -> None:
-        self._at = 0
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._at = folder, 0
 
     def more(self, path: Path | None) -> Iterator[dict[str, Any]]:
         """The objects that are whole, and new since the last call; none if there is no such file."""
-        with suppress(OSError), (path or Path()).open("rb") as file:
+        if path is None:
+            return
+        with suppress(OSError), own_file(self._folder, path) as file:
             file.seek(self._at)
             for line in file:
                 if not line.endswith(b"\n"):
@@ -71,7 +94,7 @@ class Growing:
 
 def parsed(line: str) -> dict[str, Any] | None:
     """The JSON object that a line is; None if it is something else."""
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):  # too deep to be an event
         found = json.loads(line)
         return found if isinstance(found, dict) else None
     return None
@@ -79,9 +102,9 @@ def parsed(line: str) -> dict[str, Any] | None:
 
 def api_error(status: int, said: str, seconds: float | None = None) -> AdwError:
     """What an answer of a model's API means that is no success: its HTTP status (0: there was none, or it is unknown), its words, its retry-after."""
-    if status in NO_KEY or (NO_MONEY.search(said) and not (status in TOO_MUCH and RATE_OF_GEMINI.search(said))):
+    if status in NO_KEY or (REFUSED.search(said) and not (status in TOO_MUCH and RATE_OF_GEMINI.search(said))):
         return KeyRefused(f"the model's API refused the key: {said}")
-    if status in TOO_MUCH:
+    if status in TOO_MUCH or (status in AWAY and OVERLOADED.search(said)):
         wait = f" (it asks to wait {seconds:g} s)" if seconds else ""
         return RateLimited(f"the model's API has too much to do{wait}: {said}")
     if status in AWAY:

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from adw.agents.base import Api, Call, Job, Login, Reader, own_path
-from adw.agents.events import EventReader, Growing, api_error
+from adw.agents.events import EventReader, Growing, about, api_error
+from adw.agents.shown import ended, gave, uses
 from adw.config import AgentConfig, Tools
 from adw.errors import AgentCut, AgentFailed, KeyRefused, ModelAway, SessionLost
 from adw.model import digest
 from adw.money import Tokens
 
 MODES: dict[Tools, str] = {"read": "default", "edit": "auto_edit", "run": "yolo"}  # what would need a yes is not offered to the model at all
-STATUS = re.compile(r"^\s*status: (\d{3})\b", re.MULTILINE)
+GEMINI = Api(protocol="", key="GEMINI_API_KEY", url="GOOGLE_GEMINI_BASE_URL", vendor="https://generativelanguage.googleapis.com")
+STATUS = re.compile(r"^\s*(?:status|code): (\d{3})\b", re.MULTILINE)
 CODE = re.compile(r'"code": ?(\d{3})\b')
 DELAY = re.compile(r"retryDelayMs: (\d+)")
 WRONG_START, NO_LOGIN = 42, 41  # exit statuses
@@ -32,8 +34,8 @@ class GeminiAgent:
     program: ClassVar[str] = "gemini"
     tried: ClassVar[str] = "0.61.0"
     install: ClassVar[str] = "npm install -g @google/gemini-cli"
-    apis: ClassVar[tuple[Api, ...]] = ()
-    keys: ClassVar[tuple[str, ...]] = ("GEMINI_API_KEY",)
+    apis: ClassVar[tuple[Api, ...]] = (GEMINI,)
+    keys: ClassVar[tuple[str, ...]] = (GEMINI.key,)
     login: ClassVar[Login | None] = Login(home=".gemini/oauth_creds.json", own=".gemini/oauth_creds.json")
     structured: ClassVar[bool] = True
 
@@ -79,7 +81,7 @@ def _settings(job: Job, own: Path) -> dict[str, Any]:
 def chat(folder: Path, session: str) -> Path | None:
     """The file that a session is kept in, in whatever tree it began; None if there is none."""
     found = folder.glob(f".gemini/tmp/*/chats/session-*-{session[:8]}.jsonl")
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    return max(found, key=lambda path: path.lstat().st_mtime, default=None)
 
 
 class GeminiReader(EventReader):
@@ -87,7 +89,7 @@ class GeminiReader(EventReader):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self._chat, self._began = Growing(), ""
+        self._chat, self._began = Growing(job.folder), ""
         self._answers: dict[str, tuple[str, Tokens]] = {}
         self._result: dict[str, Any] = {}
 
@@ -109,8 +111,22 @@ class GeminiReader(EventReader):
 
     def _tool(self, name: str, given: dict[str, Any]) -> None:
         self.last = ""  # what it said before was not its last word
-        about = next((given[key] for key in ("file_path", "command", "dir_path", "pattern", "query") if isinstance(given.get(key), str)), "")
-        self.does(name.replace("_", " ").capitalize(), about)
+        self.does(_named(name), about(given))
+
+    @staticmethod
+    def shown(event: dict[str, Any]) -> str:
+        """An event for people. What the model says comes in pieces."""
+        kind = event["type"]
+        if kind == "message":
+            return str(event["content"]) if event["role"] == "assistant" else ""
+        if kind == "tool_use":
+            return uses(_named(event["tool_name"]), about(event["parameters"]))
+        if kind == "tool_result":
+            return gave(event.get("output", ""), failed=event["status"] == "error")
+        if kind == "result":
+            stats, error = event["stats"], event.get("error") or {}
+            return ended(f"{stats['input_tokens']:,} tokens in and {stats['output_tokens']:,} out", error=error.get("message", ""))
+        return f"session {event['session_id']} with {event['model']}" if kind == "init" else ""
 
     def _follow(self) -> None:
         """Count the answers of this run that its session has; each comes twice, with its tools' results."""
@@ -156,6 +172,11 @@ class GeminiReader(EventReader):
             raise AgentFailed(msg)
         delay = DELAY.findall(said)
         raise api_error(int(code), f"Gemini: {words}", int(delay[-1]) / 1000 if delay else None)
+
+
+def _named(tool: str) -> str:
+    """A tool's name for people."""
+    return tool.replace("_", " ").capitalize()
 
 
 def _tokens(given: int, output: int, cached: int, calls: int) -> Tokens:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 
 from adw.agents.base import ANTHROPIC, OPENAI, Api, Call, Job, Login, Reader, own_path
 from adw.agents.events import EventReader, api_error
+from adw.agents.shown import ended, joined, uses
 from adw.config import AgentConfig
 from adw.errors import AgentCut, AgentFailed, Misuse
 from adw.model import digest
@@ -57,7 +58,7 @@ class MiniSweAgent:
 
     def call(self, job: Job) -> Call:
         """Its configuration, with the prompt as its task, is in the job's folder."""
-        shutil.copyfile(TRACE, job.folder / "adw_mini_trace.py")
+        shutil.copyfile(TRACE, own_path(job, "adw_mini_trace.py"))
         given = {
             "run": {"task": job.prompt.read_text(encoding="utf-8")},
             "agent": {"agent_class": "adw_mini_trace.TracedAgent", "step_limit": job.turns, "cost_limit": job.usd},
@@ -92,6 +93,13 @@ class MiniReader(EventReader):
         elif event["role"] == "exit":
             self._exit = event
             self.last = event["text"] or self.last
+
+    @staticmethod
+    def shown(event: dict[str, Any]) -> str:
+        """An event for people. What a command gave is not told."""
+        if event["role"] == "exit":
+            return ended(event["exit"]) if event["exit"] == "Submitted" else ended(error=f"{event['exit']} {event['text']}")
+        return joined([event["text"], *(uses("Run", command) for command in event["commands"])])
 
     def _count(self, usage: dict[str, Any], usd: float) -> None:
         read = int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from adw.agents.base import ANTHROPIC, OPENAI, Api, Call, Job, Login, Reader
-from adw.agents.events import EventReader, api_error
+from adw.agents.events import EventReader, about, api_error
+from adw.agents.shown import ended, gave, joined, uses
 from adw.config import AgentConfig, Tools
 from adw.errors import AgentCut, AgentFailed, ModelAway, SessionLost
 from adw.model import digest
 from adw.money import Tokens
 
-PROVIDERS = {ANTHROPIC.key: "anthropic", OPENAI.key: "openai"}
+PROVIDERS = {ANTHROPIC.key: ("anthropic", "/v1"), OPENAI.key: ("openai", "")}  # by key: its name, and what it wants at the end of the address
 DENIED: dict[Tools, tuple[str, ...]] = {"read": ("edit", "bash", "task"), "edit": ("bash", "task"), "run": ("task",)}  # the tokens of a task are not told
 QUIET = {"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_LSP_DOWNLOAD": "1", "OPENCODE_DISABLE_PROJECT_CONFIG": "1"}
 NETWORK = ("Unable to connect", "ECONNREFUSED", "fetch failed", "Cannot connect", "socket")
@@ -30,10 +31,7 @@ class OpencodeAgent:
     program: ClassVar[str] = "opencode"
     tried: ClassVar[str] = "1.18.33"
     install: ClassVar[str] = "npm install -g opencode-ai"
-    apis: ClassVar[tuple[Api, ...]] = (
-        Api(protocol="anthropic", key=ANTHROPIC.key, url=ANTHROPIC.url, vendor=ANTHROPIC.vendor, path="/v1"),
-        OPENAI,
-    )
+    apis: ClassVar[tuple[Api, ...]] = (ANTHROPIC, OPENAI)
     keys: ClassVar[tuple[str, ...]] = (ANTHROPIC.key, OPENAI.key)
     login: ClassVar[Login | None] = Login(home=".local/share/opencode/auth.json", own="data/opencode/auth.json")
     structured: ClassVar[bool] = True
@@ -68,7 +66,8 @@ class OpencodeAgent:
 def _configuration(job: Job) -> dict[str, Any]:
     found: dict[str, Any] = {"autoupdate": False, "share": "disabled", "snapshot": False}
     found["permission"] = dict.fromkeys(DENIED[job.tools], "deny")
-    found["provider"] = {PROVIDERS[key]: {"options": {"baseURL": url}} for key, url in job.urls.items() if key in PROVIDERS}
+    known = ((*PROVIDERS[key], url.rstrip("/")) for key, url in job.urls.items() if key in PROVIDERS)
+    found["provider"] = {name: {"options": {"baseURL": url + end}} for name, end, url in known}
     found["agent"] = {"build": {"steps": job.turns}} if job.turns else {}
     return found
 
@@ -100,15 +99,25 @@ class OpencodeReader(EventReader):
             self.last = part["text"]
             self.does("", self.last)
         elif kind == "tool_use":
-            self._tool(part["tool"], part["state"]["input"])
+            self.does(part["tool"].capitalize(), about(part["state"]["input"]))
         elif kind == "step_finish":
             self._step(part)
         elif kind == "error":
             self._error = event["error"]
 
-    def _tool(self, name: str, given: dict[str, Any]) -> None:
-        about = next((given[key] for key in ("filePath", "command", "pattern", "url", "description") if isinstance(given.get(key), str)), "")
-        self.does(name.capitalize(), about)
+    @staticmethod
+    def shown(event: dict[str, Any]) -> str:
+        """An event for people."""
+        kind, part = event["type"], event.get("part") or {}
+        if kind == "text":
+            return str(part["text"])
+        if kind == "tool_use":
+            state = part["state"]
+            given = gave(state.get("output") or state.get("error") or "", failed=state["status"] == "error")
+            return joined([uses(part["tool"].capitalize(), about(state["input"])), given])
+        if kind == "error":
+            return ended(error=_words(event["error"]))
+        return ended() if kind == "step_finish" and part["reason"] == "stop" else ""
 
     def _step(self, part: dict[str, Any]) -> None:
         used = part["tokens"]
@@ -141,9 +150,15 @@ class OpencodeReader(EventReader):
 
     def _failed(self) -> None:
         data = self._error.get("data") or {}
-        said = str(data.get("message") or self._error.get("name"))
+        said = _words(self._error)
         if not data.get("statusCode") and any(word in said for word in NETWORK):
             msg = f"the model's API is away: {said}"
             raise ModelAway(msg)
         wait = str((data.get("responseHeaders") or {}).get("retry-after") or "")
-        raise api_error(int(data.get("statusCode") or 0), said, float(wait) if wait.isdecimal() else None)
+        no_key = 401 if self._error.get("name") == "ProviderAuthError" else 0  # it does not even ask
+        raise api_error(int(data.get("statusCode") or no_key), said, float(wait) if wait.isdecimal() else None)
+
+
+def _words(error: dict[str, Any]) -> str:
+    """What an error says."""
+    return str((error.get("data") or {}).get("message") or error.get("name"))

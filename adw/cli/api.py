@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from adw import server
+from adw.login import credentials
 from adw.server import Server
 
 TIMEOUT = 10.0  # seconds
@@ -24,7 +25,7 @@ def joined(tell: Callable[[str], None] = lambda _text: None) -> Iterator[Server]
 
 def ask(prefect: Server, method: str, path: str, **given: Any) -> Any:
     """The answer of the server's API; httpx.HTTPError if there is none."""
-    answer = httpx.request(method, f"{prefect.api}{path}", headers=server.credentials(prefect.login), timeout=TIMEOUT, **given)
+    answer = httpx.request(method, f"{prefect.api}{path}", headers=credentials(prefect.login), timeout=TIMEOUT, **given)
     return answer.raise_for_status().json()
 
 

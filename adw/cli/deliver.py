@@ -17,7 +17,7 @@ from adw.agents import ready
 from adw.agents.command import missing_program
 from adw.cli import api
 from adw.cli.supervise import new_run, supervise
-from adw.cli.view import print_json
+from adw.cli.view import in_ui, print_json
 from adw.config import Config, override
 from adw.errors import Misuse
 from adw.home import Place, writable_home
@@ -52,7 +52,7 @@ def hand_over(journal: Journal, *, as_json: bool) -> int:
     if as_json:
         print_json(outcome(journal))
     else:
-        sys.stdout.write(f"handed over as run {journal.folder.name}: `adw status --follow` shows it\nin the Prefect UI: {ui}\n")
+        sys.stdout.write(f"handed over as run {journal.folder.name}: `adw status --follow` shows it\n{in_ui(ui)}\n")
     return 0
 
 
@@ -142,7 +142,7 @@ def hear(journal: Journal) -> None:
 
 def chosen(run: str, repo: Path) -> tuple[Hub, Journal]:
     """The run of that name, or the last one; Misuse if there is none."""
-    hub = find_hub(repo, _any_branch(repo))
+    hub = find_hub(repo, any_branch(repo))
     runs = clean.journals(hub.place)
     for journal in runs:
         if run in {"", journal.folder.name}:
@@ -151,7 +151,7 @@ def chosen(run: str, repo: Path) -> tuple[Hub, Journal]:
     raise Misuse(msg)
 
 
-def _any_branch(repo: Path) -> str:
+def any_branch(repo: Path) -> str:
     """Whatever branch there is: what only looks at runs needs none in particular."""
     from adw.git import Git, locate  # noqa: PLC0415
 
@@ -161,21 +161,15 @@ def _any_branch(repo: Path) -> str:
 
 def resume(name: str, repo: Path, *, as_json: bool) -> int:
     """Ask for the same once more, or for one issue of it: what is done is found done."""
-    hub = find_hub(repo, _any_branch(repo))
-    asked_for = next((order for order in (journal.order() for journal in clean.journals(hub.place)) if _has(order, name)), None)
-    if asked_for and not (hub.place.runs / name).is_dir():
-        alone = [issue for issue in asked_for["issues"] if issue["id"] == name]
-        return report(new_run(hub, {**asked_for, "issues": alone}), as_json=as_json)
+    hub = find_hub(repo, any_branch(repo))
+    found = ((journal, issue) for journal in clean.journals(hub.place) for issue in journal.issues() if issue.id == name)
+    if (asked_for := next(found, None)) and not (hub.place.runs / name).is_dir():
+        return report(new_run(hub, {**asked_for[0].order(), "issues": [asdict(asked_for[1])]}), as_json=as_json)
     _, journal = chosen(name, repo)
     if clean.lives(journal):
         msg = f"run {journal.folder.name} is under way: `adw status` shows it, `adw cancel` ends it"
         raise Misuse(msg)
     return report(journal, as_json=as_json)
-
-
-def _has(order: dict[str, Any], name: str) -> bool:
-    """Whether a run was asked for an issue of that id."""
-    return any(issue["id"] == name for issue in order.get("issues", []))
 
 
 def cancel(run: str, repo: Path) -> None:

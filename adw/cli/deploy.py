@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from adw.cli.api import joined
+from adw.cli.view import in_ui
 from adw.errors import Misuse
 from adw.home import Place, places
 from adw.mirror import find_hub
@@ -19,7 +20,7 @@ def deploy(repo: Path, branch: str, *, remove: bool) -> None:
         said = register.register(hub, branch) if hub else register.remove(place)
         sys.stdout.write("".join(f"{line}\n" for line in said) or "nothing changed\n")
         if hub:
-            sys.stdout.write(f"in the Prefect UI: {prefect.ui}/deployments (`adw serve` runs what is registered)\n")
+            sys.stdout.write(f"{in_ui(f'{prefect.ui}/deployments')}\n`adw serve` runs what is registered\n")
 
 
 def say(text: str) -> None:

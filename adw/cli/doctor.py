@@ -33,18 +33,19 @@ class Finding:
 
 def doctor(repo: Path, *, ask: bool, as_json: bool) -> int:
     """Print what is well and what is not; exit status 1 if something is not."""
-    findings = list(examine(repo, ask=ask))
+    findings, console = [], Console(stderr=as_json)
+    with console.status("looking") as moving:
+        for finding in examine(repo, ask=ask, tell=moving.update):
+            findings.append(finding)
+            mark = ("✓ ", "green") if finding.good else ("✗ ", "red")
+            if not as_json:
+                console.print(Text.assemble(mark, (f"{finding.what}: ", "bold"), finding.detail), soft_wrap=True)
     if as_json:
         print_json([asdict(finding) for finding in findings])
-    else:
-        console = Console()
-        for finding in findings:
-            mark = ("✓ ", "green") if finding.good else ("✗ ", "red")
-            console.print(Text.assemble(mark, (f"{finding.what}: ", "bold"), finding.detail), soft_wrap=True)
     return 0 if all(finding.good for finding in findings) else 1
 
 
-def examine(repo: Path, *, ask: bool = False) -> Iterator[Finding]:
+def examine(repo: Path, *, ask: bool = False, tell: Callable[[str], None] = lambda _text: None) -> Iterator[Finding]:
     """Check one thing after the other, with `ask` whether agents answer, too; what cannot be checked without another is left out."""
     yield attempt("git", _git)
     yield attempt("adw's folder", lambda: str(writable_home()))
@@ -68,7 +69,8 @@ def examine(repo: Path, *, ask: bool = False) -> Iterator[Finding]:
     for name, phase in inspect.configured(config).items():
         yield attempt(f"agent {name}", partial(inspect.agent, config, hub, phase))
         if ask:
-            yield attempt(f"agent {name}", partial(inspect.answers, config, hub, phase))
+            yield attempt(f"agent {name}", partial(inspect.answers, config, hub, phase, tell))
+            tell("looking")
     yield attempt("other agents", lambda: inspect.others(config))
     yield _sandbox(config)
     slots = guard.slots(config.pool)

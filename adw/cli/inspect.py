@@ -3,16 +3,21 @@
 import os
 import re
 import shutil
+import time
 import uuid
+from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from adw import proc
 from adw.agents import AGENTS, ready
 from adw.agents.base import Agent
+from adw.asking import Asking
 from adw.cli import api
 from adw.config import AgentConfig, Config
-from adw.errors import AdwError, Halted
+from adw.errors import AdwError, Halted, Interrupted
 from adw.github import reached
 from adw.mirror import Hub, sync
 from adw.model import AGENT_PHASES, Issue
@@ -21,6 +26,7 @@ from adw.phases import Site
 from adw.upstream import Upstream, facing
 
 PATIENCE = 30.0  # seconds for a CLI to say its version
+ANSWER = 30.0  # seconds for an agent to answer
 QUESTION = "Answer with the one word: ready. Do nothing else."
 
 
@@ -59,7 +65,7 @@ def version(kind: type[Agent]) -> str:
 def way(config: AgentConfig, kind: type[Agent]) -> str:
     """How a kind of agent gets to its model; Halted if it has neither key nor login."""
     if key := next((key for key in kind.keys if key in config.secrets), ""):
-        through = config.gateway and any(known.key == key for known in kind.apis)
+        through = config.gateway and any(known.key == key and known.protocol for known in kind.apis)
         return f"with {key} of the Secret {config.secrets[key]}, {'through the gateway' if through else 'which it sees'}"
     if config.login == "home":
         return "with your home, and the login in it"
@@ -88,25 +94,54 @@ def landing(config: Config, hub: Hub) -> str:
     return f"changes become pull requests onto {hub.branch} of {at.repository}"
 
 
-def answers(config: Config, hub: Hub, phase: str) -> str:
-    """What the agent of a phase says to a question, asked as in a run: with its key, in a slot and in the sandbox. AdwError if it does not answer."""
-    with api.joined():
-        from tasks.secrets import secrets  # noqa: PLC0415
-
-        sync(hub)
-        given = {variable: os.environ[variable] for variable in config.agent.secrets if os.environ.get(variable)}
-        site = Site(run=f"doctor-{uuid.uuid4().hex[:8]}", repository=str(hub.path), branch=hub.branch, config=config)
-        issue, folder = Issue(id="doctor", title="Are you there?", body=""), site.journal().folder
-        folder.mkdir(parents=True)
-        try:
-            order = site.order(issue, phase)
-            with site.pool().lease(hub.tip(), order) as lease:
-                said = site.asking(lease, issue, order, given if len(given) == len(config.agent.secrets) else secrets(site)).ask(QUESTION).text
-        finally:
-            shutil.rmtree(folder)
-            shutil.rmtree(hub.place.sessions / issue.key, ignore_errors=True)
-    spoken = said.strip().splitlines()
-    if not spoken:
+def answers(config: Config, hub: Hub, phase: str, tell: Callable[[str], None]) -> str:
+    """What the agent of a phase says to a question, asked as in a run: with its key, in a slot and in the sandbox. AdwError if it does not answer soon."""
+    site = Site(run=f"doctor-{uuid.uuid4().hex[:8]}", repository=str(hub.path), branch=hub.branch, config=config)
+    issue, given = Issue(id="doctor", title="Are you there?", body=""), keys(site, tell)
+    journal, order = site.journal(), site.order(issue, phase)
+    sync(hub)
+    journal.folder.mkdir(parents=True)
+    try:
+        with site.pool().lease(hub.tip(), order) as lease:
+            tell(f"asking {config.agent.at(phase).name} a question; it has {ANSWER:g} seconds")
+            said = asked(replace(site.asking(lease, issue, order, given), trials=1)).strip()
+    finally:
+        shutil.rmtree(journal.folder)
+        shutil.rmtree(hub.place.sessions / issue.key, ignore_errors=True)
+    if not said:
         msg = "it ended well, but said nothing"
         raise AdwError(msg)
-    return f"answers: {spoken[-1][:80]}"
+    return f"answers: {said.splitlines()[-1][:80]}"
+
+
+def keys(site: Site, tell: Callable[[str], None]) -> dict[str, str]:
+    """The agent's secrets: of the environment, or else of Prefect."""
+    wanted = site.config.agent.secrets
+    given = {variable: os.environ[variable] for variable in wanted if os.environ.get(variable)}
+    if len(given) == len(wanted):
+        return given
+    with api.joined(tell):
+        from tasks.secrets import secrets  # noqa: PLC0415
+
+        return secrets(site)
+
+
+def late(began: float) -> bool:
+    """Whether a question that was asked then has had its time."""
+    return time.monotonic() - began > ANSWER
+
+
+def asked(asking: Asking) -> str:
+    """The answer; AdwError, with what was heard meanwhile, if there is none in time."""
+    before = proc.unwanted.set(partial(late, time.monotonic()))
+    try:
+        return asking.ask(QUESTION).text
+    except Interrupted as no:
+        events, _ = asking.journal.events()
+        answered = [event["status"] for event in events if event.get("status")]
+        doing = [event["doing"] for event in events if event["event"] == "doing"]
+        heard = [*([f"the model's API answered with status {answered[-1]}"] if answered else []), *([f"the agent's last word: {doing[-1]}"] if doing else [])]
+        msg = f"it did not answer within {ANSWER:g} seconds; {'; '.join(heard) or 'nothing was heard of it, nor of its API'}"
+        raise AdwError(msg) from no
+    finally:
+        proc.unwanted.reset(before)

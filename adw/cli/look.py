@@ -13,7 +13,7 @@ from adw import clean as cleaning
 from adw import proc, report, server
 from adw.cli.deliver import chosen, hear, outcome
 from adw.cli.table import STYLES, duration, table
-from adw.cli.view import LineView, LiveView, print_json, summary
+from adw.cli.view import LineView, LiveView, in_ui, print_json, summary
 from adw.errors import Misuse
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub, sync
@@ -71,7 +71,7 @@ def status(run: str, repo: Path, *, as_json: bool) -> None:
     console.print(table(progress, progress.last, console.width))
     summary(console, progress, max(0.1, progress.last - progress.started))
     if progress.ui:
-        console.print(f"in the Prefect UI: {progress.ui}", soft_wrap=True)
+        console.print(in_ui(progress.ui), soft_wrap=True)
 
 
 def show(name: str, repo: Path, *, as_json: bool) -> None:
@@ -93,11 +93,11 @@ def show(name: str, repo: Path, *, as_json: bool) -> None:
 
 def known(hub: Hub, repo: Path, name: str) -> list[tuple[Journal, Issue]]:
     """The runs that know an issue, the newest first, each with the issue as it was then; Misuse if there is none."""
-    asked = [(journal, one) for journal in cleaning.journals(hub.place) for one in journal.order().get("issues", []) if one["id"] == name]
+    asked = [(journal, issue) for journal in cleaning.journals(hub.place) for issue in journal.issues() if issue.id == name]
     if not asked:
         msg = f"no run of {repo.absolute()} knows an issue {name!r}: `adw status` shows those of the last one"
         raise Misuse(msg)
-    return [(journal, Issue(**{**one, "depends_on": tuple(one["depends_on"])})) for journal, one in asked]
+    return asked
 
 
 def clean(repo: Path, days: float) -> None:

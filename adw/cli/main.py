@@ -69,6 +69,16 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
 
 
 @app.command()
+def add(
+    issues: Issues, repo: Repo = HERE, run: Annotated[str, typer.Option("--run", help="The run; by default the newest one that is under way.")] = ""
+) -> None:
+    """Add issues to a run that is under way; what is urgent takes the next slot."""
+    from adw.cli.add import add as add_to  # noqa: PLC0415
+
+    add_to(issues, run, repo)
+
+
+@app.command()
 def plan(  # noqa: PLR0913 - as for `run`
     issues: Issues,
     repo: Repo = HERE,
@@ -149,7 +159,14 @@ def show(
     """Show an issue: its plan, its change, the verdicts, what it spent, and its logs."""
     from adw.cli.logs import show_log  # noqa: PLC0415
     from adw.cli.look import show as show_issue  # noqa: PLC0415
+    from adw.errors import Misuse  # noqa: PLC0415
 
+    if raw and not log:
+        msg = f"--raw says how a log is printed, and none is asked for: `adw show {issue} --log PHASE --raw`, or leave out --raw"
+        raise Misuse(msg)
+    if log and as_json:
+        msg = f"--json does not go with --log, which prints text: `adw show {issue} --json`, or `adw show {issue} --log {log} --raw` for a log as it is kept"
+        raise Misuse(msg)
     if log:
         show_log(issue, repo, log, raw=raw)
     else:
@@ -195,13 +212,21 @@ def deploy(
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="The address to listen on; others than loopback need a password.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; by default a free one from 4210 on.")] = 0,
 ) -> None:
     """Serve what is registered: Prefect server, worker and schedules, until Ctrl-C."""
     from adw.cli.serve import serve as run_all  # noqa: PLC0415
 
     raise typer.Exit(run_all(host, port))
+
+
+@app.command()
+def ui() -> None:
+    """Print where the Prefect UI is, and the login that it asks for; the server is started if it does not run."""
+    from adw.cli.ui import ui as tell  # noqa: PLC0415
+
+    tell()
 
 
 @app.command()

@@ -16,7 +16,7 @@ from rich.text import Text
 from adw import proc, server
 from adw.cli.api import ask, joined
 from adw.cli.supervise import Interrupts
-from adw.errors import AdwError, Misuse
+from adw.errors import AdwError
 from adw.home import Place, places, writable_home
 from adw.mirror import find_hub
 from adw.model import digest
@@ -25,15 +25,11 @@ from adw.server import Server
 EACH = 3.0  # seconds between two looks at what changes slowly
 END_LIMIT = 15.0  # seconds that the worker has to end its runs
 PATIENCE = 30.0  # seconds at most between two starts of a worker that dies again and again
-LOCAL = {"127.0.0.1", "localhost", "::1"}
 
 
 def serve(host: str, port: int) -> int:
     """Serve until Ctrl-C or SIGTERM."""
     writable_home()
-    if host not in LOCAL and not os.environ.get(server.PASSWORD):
-        msg = f"whoever reaches {host} could have agents run here with your rights: set {server.PASSWORD}=user:password first, or leave out --host"
-        raise Misuse(msg)
     os.environ.update({"ADW_SERVER_HOST": host} if host else {}, **({"ADW_SERVER_PORT": str(port)} if port else {}))
     console = Console()
     with Interrupts().heard() as interrupts, shown(console) as lines:
@@ -108,6 +104,8 @@ class Serving:
             ask(self._prefect, "get", "/health")
             self._answered = True
             self._lines["server"] = f"{self._prefect.ui} ({'yours' if not self._prefect.own else server.database()})"
+            if self._prefect.login:
+                self._lines["login"] = "`adw ui` prints it"
             self._lines["worker"] = self._work()
             registered = [place for place in places() if place.registration() or place.root.name in self._known]
             self._lines["schedules"] = f"{len(registered)} registered" if registered else "nothing is registered yet: run `adw deploy` in a repository"

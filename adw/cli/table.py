@@ -1,5 +1,7 @@
 """The table of a run: issues × phases, what each agent does now, and what was spent."""
 
+from collections import Counter
+
 from rich.table import Table
 from rich.text import Text
 
@@ -32,26 +34,41 @@ def duration(seconds: float) -> str:
 
 
 def table(progress: Progress, now: float, width: int = WIDE, shown_rows: int = SHOWN_ROWS) -> Table:
-    """Issues × phases, with what runs first where there are more than a screen holds."""
+    """Issues × phases; where there are more than a screen holds, those that move, and how many others there are."""
     wide, spent = width >= WIDE, width >= WIDER and bool(progress.spent)
-    shown = Table(box=None, pad_edge=False, header_style="bold", expand=True, padding=(0, 1, 0, 0))
+    shown = Table(box=None, pad_edge=False, header_style="bold", expand=True, padding=(0, 1, 0, 0), caption_justify="left")
     shown.add_column("issue", no_wrap=True, overflow="ellipsis", ratio=1)
     for phase in PHASES:
         shown.add_column(phase if wide else phase[:6], no_wrap=True, width=10 if wide else 7)
     if spent:
         shown.add_column("spent", no_wrap=True, width=16)
     shown.add_column("", no_wrap=True, width=15 if wide else 8)
-    rows = list(progress.rows.items())
-    if len(rows) > shown_rows:
-        rows.sort(key=lambda named: (not any(cell.state == "running" for cell in named[1].cells.values()), bool(named[1].state)))
-    for name, row in rows[:shown_rows]:
+    rows = _moving(progress, shown_rows)
+    for name, row in rows.items():
         cells = [_cell(row.cells.get(phase), now, wide=wide) for phase in PHASES]
         cost = progress.spent.get(name, Spent())
         last = _ended(row, wide=wide) if row.state or spent else _spent(cost, wide=wide)
         shown.add_row(Text(row.title), *cells, *([_spent(cost, wide=wide)] if spent else []), last)
-    if len(rows) > shown_rows:
-        shown.add_row(Text(f"… and {len(rows) - shown_rows} more", "dim"))
+    if rest := Counter(_state(row) for name, row in progress.rows.items() if name not in rows):
+        counts = ", ".join(f"{number} {state}" for state, number in rest.most_common())
+        shown.caption = Text(f"… and {rest.total()} more: {counts}", "dim", no_wrap=True, overflow="ellipsis")
     return shown
+
+
+def _moving(progress: Progress, room: int) -> dict[str, Row]:
+    """The rows to show: all, or those that move, the ones at work first; the first ones before any does, and when it is over."""
+    if len(progress.rows) <= room:
+        return progress.rows
+    moving = [] if progress.ended else [(name, row) for name, row in progress.rows.items() if row.cells and not row.state]
+    moving.sort(key=lambda named: _state(named[1]) != "at work")
+    return dict((moving or list(progress.rows.items()))[:room])
+
+
+def _state(row: Row) -> str:
+    """How far an issue is, in a word."""
+    if row.state or not row.cells:
+        return row.state or "not begun"
+    return "at work" if any(cell.state == "running" for cell in row.cells.values()) else "waiting"
 
 
 def at_work(progress: Progress) -> Table:

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.spinner import Spinner
 from rich.text import Text
 
+from adw import server
 from adw.cli.table import SHOWN_ROWS, STYLES, at_work, duration, hindrances, table
 from adw.model import GOOD, one_line
 from adw.progress import Progress
@@ -60,7 +61,7 @@ class LiveView:
         if not progress.ended:
             self._spinner.update(text=line)
             line = self._spinner
-        address = [Text(f"in the Prefect UI: {progress.ui}", "dim")] if progress.ui else []
+        address = [Text(text, "dim") for text in in_ui(progress.ui, "\n").splitlines()] if progress.ui else []
         below = [line, *hindrances(progress), *address]
         self._live.update(Group(*(self._tables(progress, now, len(below)) if progress.rows else []), *below))
 
@@ -113,10 +114,14 @@ class LineView:
             self._line(since, f"{event['issue']}: approval {event['state']}" + (f": {progress.ui}" if event["state"] == "wanted" else ""))
         elif event["event"] in {"breaker", "limit", "throttled"}:
             self._line(since, _hindrance(event))
+        elif event["event"] == "slots":
+            self._line(since, f"{event['now']} of {event['size']} slots are lent: {event['reason']}")
+        elif event["event"] == "added" and event["issues"]:
+            self._line(since, f"added: {', '.join(issue['id'] for issue in event['issues'])}")
         elif event["event"] == "note":
             self._line(since, event["text"])
         elif event["event"] == "flow started":
-            self._line(since, f"in the Prefect UI: {event['ui']}")
+            self._line(since, in_ui(event["ui"]))
 
     def tick(self, progress: Progress) -> None:
         """Nothing: only events are printed."""
@@ -138,12 +143,17 @@ class LineView:
         yield self
 
 
+def in_ui(address: str, apart: str = " ") -> str:
+    """Where to look in the Prefect UI, and how a person gets in. The login itself is printed only by who asks for it: this may go into logs."""
+    return f"in the Prefect UI: {address}{f'{apart}(login: `adw ui`)' if server.asks_for_login(address) else ''}"
+
+
 def status_line(progress: Progress, now: float) -> str:
     """How far the run is, and what it has spent."""
     done = sum(bool(row.state) for row in progress.rows.values())
     parts = [duration(now - progress.started), f"{done} of {len(progress.rows)} issues ended", f"{progress.busy} phases at work"]
     parts += [f"{progress.money.short()} tokens"] if progress.spent else []
-    return " · ".join([*parts, *([f"{', '.join(sorted(progress.asked))} waits for approval in the UI"] if progress.asked else [])])
+    return " · ".join([*parts, *([f"{', '.join(sorted(progress.asked))} waits for approval"] if progress.asked else [])])
 
 
 def _hindrance(event: dict[str, Any]) -> str:

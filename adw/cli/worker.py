@@ -10,6 +10,7 @@ from adw import guard, server
 from adw.config import PoolConfig
 from adw.errors import AdwError, Misuse
 from adw.home import writable_home
+from adw.login import users_setting
 
 CONNECT_LIMIT = 5  # seconds
 EACH_CORE = 4  # slots for each core at most: agents wait for a model most of the time, but their tests do not
@@ -35,15 +36,11 @@ def work(scheduler: str, slots: int | None) -> NoReturn:
 
 def _check_server() -> None:
     """Misuse if the Prefect server of the runs cannot be reached from here."""
-    api = server.users_own()
+    api = users_setting("PREFECT_API_URL")
     if not api:
-        msg = "a worker needs the Prefect server of the runs that it works for: set PREFECT_API_URL=http://HOST:PORT/api (`adw status` shows its address)"
+        msg = "a worker needs the Prefect server of the runs that it works for: set PREFECT_API_URL=http://HOST:PORT/api (there, `adw ui` prints it, with the login)"
         raise Misuse(msg)
-    try:
-        server.check_version(api)
-    except Misuse as no:
-        msg = f"{str(no).rpartition(': ')[0]}: mend that, or set PREFECT_API_URL to the server of the runs"
-        raise Misuse(msg) from no
+    server.check_version(api, "set PREFECT_API_URL to the server of the runs")
 
 
 async def _serve(scheduler: str, slots: int, folder: str) -> NoReturn:

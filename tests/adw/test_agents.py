@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adw.agents import find_agent
-from adw.agents.base import Job
+from adw.agents.base import Job, own_file
 from adw.config import AgentConfig
 from adw.errors import Misuse
 
@@ -55,6 +55,25 @@ def test_a_program_that_is_not_installed_is_named(line: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("line", ["sh -c true", "cd x && y", "(adw-x)", "$AGENT x", "./agent.sh", "'adw x' y", "A=1", "/bin/sh x"])
 def test_a_program_that_only_sh_can_find_is_left_to_it(line: str, tmp_path: Path) -> None:
     assert find_agent(AgentConfig(command=line), tmp_path).call(job(tmp_path, tmp_path)).argv == ["sh", "-c", line]
+
+
+def test_of_an_agents_folder_only_plain_files_are_read_and_no_link_is_followed(tmp_path: Path) -> None:
+    own, others = tmp_path / "own", tmp_path / "others"
+    (own / "sub").mkdir(parents=True)
+    others.mkdir()
+    for file in (own / "sub" / "plain", others / "secret"):
+        file.write_text(file.name)
+    (own / "link").symlink_to(others / "secret")
+    (own / "inner").symlink_to(own / "sub" / "plain")
+    (own / "folder").symlink_to(others)
+    os.mkfifo(own / "pipe")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with own_file(own, own / "sub" / "plain") as file:
+        assert file.read() == b"plain"
+    for name in ("link", "inner", "folder/secret", "pipe", "sub", "sub/../../others/secret", "none", "none/none"):
+        with pytest.raises(OSError, match=r".+"):
+            own_file(own, own / name)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 @pytest.mark.parametrize("line", ["", "  "])

@@ -1,3 +1,4 @@
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -57,11 +58,13 @@ def test_an_error_that_was_overcome_is_none(tmp_path: Path) -> None:
         (['litellm.AuthenticationError: AnthropicException - {"message": "invalid x-api-key"}'], KeyRefused, "invalid x-api-key"),
         (["litellm.AuthenticationError: Missing Anthropic API Key - A call is being made to anthropic but no key is set"], KeyRefused, "Missing"),
         (['litellm.BadRequestError: AnthropicException - {"message": "Your credit balance is too low", "code": 400}'], KeyRefused, "credit"),
+        (['litellm.APIConnectionError: AnthropicException - {"error": {"type": "permission_error", "message": "not yours"}}'], KeyRefused, "not yours"),
         (LIMITED, RateLimited, "slow"),
         (["litellm.InternalServerError: AnthropicException - [Errno 111] Connection refused."], ModelAway, "refused"),
         (["litellm.NotFoundError: AnthropicException - no such model"], Halted, "no such model"),
         (['litellm.BadRequestError: AnthropicException - {"message": "bad"}'], AgentFailed, "bad"),
         ([SPENT, "# 1 SEARCH/REPLACE block failed to match!", "Only 3 reflections allowed, stopping."], AgentFailed, "failed to match"),
+        ([SPENT, "a.txt", "Cmd('git') failed due to: exit code(128)", "  cmdline: git add a.txt"], AgentFailed, "git add a.txt"),
         ([], AgentFailed, "without an answer"),
     ],
 )
@@ -74,6 +77,15 @@ def test_what_went_wrong_is_told_though_the_exit_status_is_0(lines: list[str], e
 def test_a_model_must_be_named(tmp_path: Path) -> None:
     with pytest.raises(Misuse, match=r"agent\.model"):
         find_agent(AgentConfig(name="aider"), tmp_path)
+
+
+def test_gits_index_is_left_alone_and_all_else_of_git_is_there(tmp_path: Path) -> None:
+    given = job(tmp_path)
+    env = find_agent(AgentConfig(name="aider", model=MODEL), tmp_path).call(given).env
+    for argv in (["init", "--quiet"], ["add", "no such file"], ["status", "--porcelain"]):
+        assert subprocess.run([env["GIT_PYTHON_GIT_EXECUTABLE"], *argv], cwd=given.tree, check=True, capture_output=True, text=True).stdout == ""
+    (given.tree / "b.py").touch()
+    assert subprocess.run([env["GIT_PYTHON_GIT_EXECUTABLE"], "status", "--porcelain"], cwd=given.tree, check=True, capture_output=True).stdout == b"?? b.py\n"
 
 
 def test_what_may_only_read_asks(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from adw import phases
 from adw.config import AgentConfig, BudgetConfig, override
-from adw.errors import AgentCrashed, AgentCut, AgentFailed, BudgetSpent, KeyRefused
+from adw.errors import AgentCrashed, AgentCut, AgentFailed, AgentSilent, BudgetSpent, KeyRefused
 from adw.mirror import Hub
 from adw.model import Attempt, Change, Issue, Plan
 from adw.phases import Site
@@ -84,6 +84,19 @@ def test_an_agent_that_was_killed_goes_on_with_its_files_and_its_session(site: S
         change = build(site, issue, attempt, api.url)
     assert files(hub, change) == {"first.txt", "second.txt"}
     assert "first.txt" in json.dumps(requests(log)[before]["messages"])  # it remembers
+
+
+def test_an_agent_that_gives_no_sign_of_life_is_stopped_and_goes_on_with_its_files_and_its_session(
+    site: Site, hub: Hub, issue: Issue, attempt: Attempt, tmp_path: Path
+) -> None:
+    at = replace(site, config=override(site.config, agent__silent_minutes=0.1))
+    rules: Rules = [GOES_ON[0], {"match": "Resolve the issue", "turns": [write("first.txt"), bash("python3 -c 'import time; time.sleep(600)'")]}]
+    with model(rules, log := tmp_path / "log") as api:
+        with pytest.raises(AgentSilent, match=r"wait for ever: it printed nothing .* 0.1 minutes \(agent.silent_minutes in adw.toml\)"):
+            build(at, issue, attempt, api.url)
+        change = build(at, issue, attempt, api.url)
+    assert files(hub, change) == {"first.txt", "second.txt"}
+    assert "first.txt" in json.dumps(requests(log)[-1]["messages"])
 
 
 def test_an_agent_that_was_killed_with_adw_goes_on_with_its_files_and_its_session(site: Site, hub: Hub, issue: Issue, attempt: Attempt, tmp_path: Path) -> None:

@@ -1,15 +1,8 @@
-"""Real CLIs against an API on loopback: those that are installed in the folder that ADW_TEST_CLIS names, by
-
-    npm install --prefix FOLDER/codex @openai/codex@0.169.0          npm install --prefix FOLDER/opencode opencode-ai@1.18.33
-    npm install --prefix FOLDER/gemini @google/gemini-cli@0.61.0
-    python3.11 -m venv FOLDER/mini && FOLDER/mini/bin/pip install mini-swe-agent==2.4.6          (and aider-chat==0.86.2 in FOLDER/aider)
-
-Together they are nearly 3 GB, too much for CI.
-"""
+"""Real CLIs against an API on loopback; `tests/clis.py` says how they are installed."""
 
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,83 +10,21 @@ from typing import Any
 import psutil
 import pytest
 
-from adw import proc
-from adw.agents import AGENTS, find_agent
+from adw import phases, proc
+from adw.agents import find_agent
 from adw.agents.base import Job, Reader
-from adw.config import AgentConfig
-from adw.errors import AgentCut, AgentFailed, Halted, KeyRefused, ModelAway, RateLimited, SessionLost
+from adw.config import AgentConfig, Config
+from adw.errors import AgentCut, AgentFailed, AgentSilent, Halted, KeyRefused, ModelAway, RateLimited, SessionLost
+from adw.mirror import Hub
+from adw.model import Attempt, Issue, Plan
+from adw.phases import Site
+from tests.clis import AIDER, ALL, CLIS, CODEX, GEMINI, MINI, OPENCODE, WITH_TOOLS, Cli, need, those
 from tests.fake_models import CACHED, IN, OUT, serving
 
-CLIS = os.environ.get("ADW_TEST_CLIS", "")
 PROMPT = "Please add the file b.py."
 ADDS = "printf 'B = 1\\n' > b.py"
 HANGS = "python3 -c \"import time; open('begun', 'w').close(); time.sleep(600)\""
 PATCH = "Here it is.\n\nb.py\n```python\n<<<<<<< SEARCH\n=======\nB = 1\n>>>>>>> REPLACE\n```\n"
-
-
-@dataclass(frozen=True)
-class Cli:
-    """What a CLI must be told, and how a model has it run a command."""
-
-    name: str
-    model: str
-    key: str
-    folder: str
-    url: str  # the variable of the API's address
-    path: str = ""  # at the end of that address
-    tool: Mapping[str, Any] = field(default_factory=dict)
-
-    def runs(self, command: str) -> list[dict[str, Any]]:
-        """The turns of a model that runs one command, and says that it is done."""
-        given = {key: value.format(command=command) if "{command}" in value else value for key, value in self.tool.get("input", {}).items()}
-        done = {"text": "done", "tools": [{"name": "bash", "input": {"command": "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"}}]}
-        return [{"text": "first", "tools": [{"name": self.tool["name"], "input": given}]}, done if self.name == "mini-swe-agent" else {"text": "done"}]
-
-
-CODEX = Cli(
-    "codex",
-    "gpt-5.5",
-    "OPENAI_API_KEY",
-    "codex/node_modules/.bin",
-    "OPENAI_BASE_URL",
-    "/v1",
-    {"name": "exec_command", "input": {"cmd": "{command}"}},
-)
-OPENCODE = Cli(
-    "opencode",
-    "anthropic/claude-sonnet-4-5",
-    "ANTHROPIC_API_KEY",
-    "opencode/node_modules/.bin",
-    "ANTHROPIC_BASE_URL",
-    "/v1",
-    {"name": "bash", "input": {"command": "{command}", "description": "x"}},
-)
-GEMINI = Cli(
-    "gemini",
-    "gemini-2.5-pro",
-    "GEMINI_API_KEY",
-    "gemini/node_modules/.bin",
-    "GOOGLE_GEMINI_BASE_URL",
-    "",
-    {"name": "run_shell_command", "input": {"command": "{command}"}},
-)
-MINI = Cli(
-    "mini-swe-agent",
-    "anthropic/claude-sonnet-4-5",
-    "ANTHROPIC_API_KEY",
-    "mini/bin",
-    "ANTHROPIC_BASE_URL",
-    "",
-    {"name": "bash", "input": {"command": "{command}"}},
-)
-AIDER = Cli("aider", "anthropic/claude-sonnet-4-5", "ANTHROPIC_API_KEY", "aider/bin", "ANTHROPIC_BASE_URL")
-ALL = (CODEX, OPENCODE, GEMINI, MINI, AIDER)
-WITH_TOOLS = (CODEX, OPENCODE, GEMINI, MINI)
-
-
-def those(*found: Cli) -> pytest.MarkDecorator:
-    """A test for each of these CLIs."""
-    return pytest.mark.parametrize("cli", found, ids=lambda cli: cli.name)
 
 
 @dataclass
@@ -130,7 +61,7 @@ class Desk:
                 "LANG": "C.UTF-8",
                 proc.MARKER: str(self.root),
             }
-            env |= {cli.key: key} if key else {}
+            env |= {cli.url: address, **({cli.key: key} if key else {})}
             log = self.root / f"{uuid.uuid4()}.log"
             ended = proc.kept(call.argv, cwd=job.tree, env={**env, **call.env}, log=log, minutes=3, stdin=job.prompt, watch=watch)
             self.requests = api.requests
@@ -141,9 +72,7 @@ class Desk:
 
 @pytest.fixture
 def desk(cli: Cli, tmp_path: Path) -> Desk:
-    program = AGENTS[cli.name].program
-    if not (Path(CLIS) / cli.folder / program).exists() or not CLIS:
-        pytest.skip(f"ADW_TEST_CLIS names no folder with {cli.folder}/{program}")
+    need(cli)
     return Desk(tmp_path)
 
 
@@ -275,3 +204,25 @@ def test_a_schema_gives_an_answer(cli: Cli, desk: Desk) -> None:
     assert reader.answer == {"n": 3, "s": "x"}
     asked = desk.requests[0][2]["text"]["format"]["schema"]
     assert (asked["required"], asked["additionalProperties"], asked["properties"]["n"]) == (["n", "s"], False, {"type": "integer"})
+
+
+@those(CODEX, OPENCODE, GEMINI)
+def test_a_cli_that_waits_for_its_api_for_ever_is_stopped_and_goes_on_with_its_session_and_files_in_the_sandbox(
+    cli: Cli, hub: Hub, issue: Issue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need(cli)
+    monkeypatch.setenv("PATH", f"{CLIS}/{cli.folder}{os.pathsep}{os.environ['PATH']}")
+    (hub.place.runs / "r1").mkdir(parents=True)
+    attempt = Attempt(number=1, base=hub.tip(), base_tree=hub.mirror.tree_of(hub.tip()))
+    first, *_ = cli.runs("echo 1 > first.txt")
+    second, done = cli.runs("echo 2 > second.txt")
+    with serving({"You were interrupted": [second, second, second, done], "Resolve the issue": [first, {"hang": True}]}) as api:
+        agent = {"name": cli.name, "model": cli.model, "base_url": {cli.key: api.url + cli.path}, "silent_minutes": 0.2}
+        config = Config.model_validate({"agent": agent, "sandbox": {"mode": "required"}, "pool": {"size": 2, "memory_gb": 0, "disk_floor": 0}})
+        site = Site(run="r1", repository=str(hub.path), branch=hub.branch, config=config)
+        with pytest.raises(AgentSilent):
+            phases.build(site, issue, Plan(text="write files"), attempt, {cli.key: "sk-x"})
+        before = len(api.requests)
+        change, _ = phases.build(site, issue, Plan(text="write files"), attempt, {cli.key: "sk-x"})
+        assert "echo 1 > first.txt" in str(api.requests[before][2]), "it remembers"
+    assert set(hub.mirror.touched(change.base_tree, change.tree)) == {"first.txt", "second.txt"}

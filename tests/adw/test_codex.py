@@ -72,6 +72,16 @@ def test_tokens_are_those_of_its_rollout_while_it_runs_without_those_of_before(t
     assert reader.spent["gpt-5.5"] == Tokens(calls=2, input=120, output=40, cache_read=80)
 
 
+def test_a_rollout_that_an_agent_put_a_link_in_the_place_of_is_not_read(tmp_path: Path) -> None:
+    file = rollout(tmp_path)
+    file.rename(tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
+    assert read("codex", [*BEGAN, SAID], job(tmp_path)).spent == {}
+    file.unlink()
+    (tmp_path / "elsewhere").rename(file)
+    assert read("codex", [*BEGAN, SAID], job(tmp_path)).spent != {}
+
+
 @pytest.mark.parametrize(
     ("message", "error"),
     [
@@ -110,7 +120,7 @@ def test_a_run_that_ends_without_a_completed_turn_has_failed(tmp_path: Path) -> 
 
 
 def test_unknown_events_and_cut_lines_are_passed_over(tmp_path: Path) -> None:
-    lines = [*BEGAN, '{"type":"item.completed","item":{}}', '{"type":"new"}', '{"type":"item.compl', "[1]", '{"type":"item.started"}', SAID, ENDED]
+    lines = [*BEGAN, '{"type":"item.completed","item":{}}', '{"type":"new"}', '{"type":"item.compl', "[1]", "[" * 100_000, SAID, ENDED]
     reader = read("codex", lines, job(tmp_path))
     reader.end(0)
     assert reader.said == "done it"

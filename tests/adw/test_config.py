@@ -49,6 +49,8 @@ def test_an_unknown_key_that_is_near_to_none_is_told_all() -> None:
         ("[landing]\nsecret = 'My Token'", "`landing.secret`"),
         ("[landing]\napi_url = 'github.example.com'", "`landing.api_url`"),
         ("[agent.secrets]\nKEY = 1", "`agent.secrets.KEY`"),
+        ("[test]\nmemory = 'much'", "`test.memory`"),
+        ("[agent.build]\nmemory = 4", "`agent.build.memory`"),
     ],
 )
 def test_a_bad_value_is_named_and_shown(text: str, named: str) -> None:
@@ -95,3 +97,10 @@ def test_a_person_is_asked_before_a_change_goes_out_and_not_where_it_is_left_for
 def test_a_token_is_asked_for_by_name_only_where_there_are_pull_requests() -> None:
     wanted = [parse(f'[landing]\nmode = "{mode}"\nsecret = "github-token"', "adw.toml").landing.secrets for mode in ("push", "pull-request")]
     assert wanted == [{}, {"GITHUB_TOKEN": "github-token"}]
+
+
+def test_a_phase_reserves_what_it_says_itself_or_what_all_agents_do() -> None:
+    config = parse("[agent]\nmemory = '512MB'\n[agent.build]\nmemory = '4GB'\n[test]\nmemory = '1.5 GiB'", "adw.toml")
+    assert [config.reserved(phase) for phase in ("plan", "build", "test")] == [512_000_000, 4_000_000_000, 1_610_612_736]
+    assert Config().reserved("build") == Config().reserved("test") == 0
+    assert override(config, pool__size=3).reserved("build") == 4_000_000_000

@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from adw.errors import AdwError, AgentCrashed, AgentCut, AgentFailed, GitBusy, GitKilled, HubAway, ModelAway, RateLimited, SetupFailed, Transient
+from adw.errors import AdwError, AgentCrashed, AgentCut, AgentFailed, AgentSilent, GitBusy, GitKilled, HubAway, ModelAway, RateLimited, SetupFailed, Transient
 from tests.adw.tools import family
 
 
@@ -17,6 +17,7 @@ def test_only_what_may_pass_by_itself_is_transient() -> None:
     assert {kind for kind in family() if issubclass(kind, Transient)} == {
         Transient,
         AgentCrashed,
+        AgentSilent,
         ModelAway,
         RateLimited,
         HubAway,

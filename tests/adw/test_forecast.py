@@ -140,14 +140,10 @@ def test_the_limit_that_binds_is_named(slots: int, requests: int, binds: str) ->
     assert forecast(*(issue(name) for name in "abcde")).at(slots, requests).binds == binds
 
 
-def test_an_agent_that_waits_for_the_model_has_its_slot_meanwhile() -> None:
-    issues = [issue("early", priority=2), issue("urgent", "early", priority=1), issue("b"), issue("c")]
-    usual = ANALYSIS | {"test": 20.0, "document": 3.0}
-    seconds = {one.id: usual for one in issues} | {"early": dict.fromkeys(usual, 0.0) | {"plan": 1.0, "land": 2.0}}
-    spans = Forecast(issues, seconds).at(3, 1).spans
-    # When `b` is built, `urgent` is tested in a slot, the build of `c` waits in another, and there is more of `urgent` to do in the third.
-    assert spans[Step("urgent", "test")].begins == spans[Step("b", "build")].begins
-    assert spans[Step("b", "test")].begins == spans[Step("c", "build")].begins == spans[Step("b", "build")].ends + 6
+def test_an_agent_that_waits_for_the_model_leaves_the_slot_to_a_test() -> None:
+    spans = forecast(issue("a", priority=1), issue("b", priority=1)).at(2, 1).spans
+    # The plan of `b` waits for the model since the beginning, and has no slot.
+    assert spans[Step("a", "test")].begins == spans[Step("a", "review")].begins == spans[Step("a", "build")].ends
 
 
 def order(schedule: Schedule, phase: str) -> str:

@@ -70,6 +70,19 @@ def test_tokens_are_those_of_its_session_while_it_runs_without_those_of_before(t
     assert reader.spent == {"gemini-2.5-pro": Tokens(calls=2, input=120, output=40, cache_read=80)}
 
 
+def test_a_session_that_an_agent_put_a_link_in_the_place_of_is_not_read(tmp_path: Path) -> None:
+    given = job(tmp_path)
+    file = given.folder / ".gemini" / "tmp" / "tree" / "chats" / f"session-2026-11-25T04-36-{SESSION[:8]}.jsonl"
+    file.parent.mkdir(parents=True)
+    file.symlink_to(tmp_path / "elsewhere")
+    assert read("gemini", [BEGAN, RESULT], given).spent == {}  # it leads nowhere
+    answered(tmp_path / "elsewhere", "one", "04:36:57.780")
+    assert read("gemini", [BEGAN, RESULT], given).spent == {}
+    file.unlink()
+    (tmp_path / "elsewhere").rename(file)
+    assert read("gemini", [BEGAN, RESULT], given).spent != {}
+
+
 @pytest.mark.parametrize(
     ("lines", "status", "error", "words"),
     [
@@ -79,9 +92,9 @@ def test_tokens_are_those_of_its_session_while_it_runs_without_those_of_before(t
         (["When using Gemini API, you must specify the GEMINI_API_KEY environment variable."], 41, KeyRefused, "GEMINI_API_KEY"),
         ([*api(429, "You exceeded your current quota"), "  retryDelayMs: 7500,"], 173, RateLimited, "wait 7.5 s"),
         (api(500, "boom"), 244, ModelAway, "boom"),
-        (api(503, "overloaded"), 247, ModelAway, "overloaded"),
+        (api(503, "The model is overloaded."), 247, RateLimited, "overloaded"),
         ([failed("[API Error: exception TypeError: fetch failed sending request]")], 1, ModelAway, "fetch failed"),
-        (api(404, "no such model"), 148, Halted, "no such model"),
+        ([BEGAN, "… ModelNotFoundError: no such model", "  code: 404", "}", failed("[API Error: no such model]")], 1, Halted, "no such model"),
         (api(400, "bad"), 144, AgentFailed, "bad"),
         ([failed("Reached max session turns for this session.", "FatalTurnLimitedError")], 53, AgentCut, "turns"),
         ([f'Error resuming session: Invalid session identifier "{SESSION}".'], 42, SessionLost, SESSION),

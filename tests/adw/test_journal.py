@@ -71,6 +71,17 @@ def test_reading_goes_on_where_it_was(journal: Journal) -> None:
     assert journal.events(journal.events(position)[1]) == ([], journal.file.stat().st_size)
 
 
+def test_what_reads_from_now_on_knows_what_the_run_has_spent_and_nothing_else_of_what_was(journal: Journal) -> None:
+    about = {"issue": "a", "phase": "build", "try": 1, "saved": 0.0, "unpriced": 0}
+    journal.phase(ORDER, "running")
+    journal.event("spent", **about, usd=1.5)
+    reader = journal.reader(from_now=True)
+    journal.event("spent", **about, usd=2.0)
+    progress = reader.caught_up()
+    assert (progress.money.usd, progress.spent_by_phase["build"].usd) == (3.5, 3.5)
+    assert (progress.running, progress.started) == (set(), progress.last)
+
+
 def test_a_run_without_events_has_none(tmp_path: Path) -> None:
     assert Journal(tmp_path / "gone").events() == ([], 0)
 

@@ -13,6 +13,7 @@ import pytest
 from adw.agents.base import Reader
 from adw.agents.claude import ClaudeReader
 from adw.cli.logs import readable, show_log
+from adw.cli.main import show
 from adw.errors import Misuse
 from adw.journal import Journal
 from adw.mirror import Hub
@@ -138,6 +139,14 @@ def test_an_issue_that_has_printed_nothing_says_so(hub: Hub, issue: Issue) -> No
     Journal(hub.place.runs / "r1").keep({"issues": [asdict(issue)]})
     with pytest.raises(Misuse, match="none of its phases has printed anything"):
         show_log("i1", hub.path, "build", raw=False)
+
+
+@pytest.mark.parametrize(
+    ("given", "mend"), [({"raw": True}, "adw show i1 --log PHASE --raw"), ({"log": "build", "as_json": True}, "adw show i1 --log build --raw")]
+)
+def test_flags_that_say_nothing_together_are_misuse(given: dict[str, Any], mend: str) -> None:
+    with pytest.raises(Misuse, match=mend):
+        show("i1", **given)
 
 
 @pytest.mark.parametrize("raw", [[], ["--raw"]])

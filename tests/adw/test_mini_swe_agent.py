@@ -49,6 +49,7 @@ def test_an_answer_that_it_could_not_use_is_counted(tmp_path: Path) -> None:
         ({"exit": "RateLimitError", "status": 429, "retry_after": 2.0}, RateLimited, "wait 2 s"),
         ({"exit": "RateLimitError", "status": 429, "text": "GeminiException: You exceeded your current quota"}, RateLimited, "quota"),
         ({"exit": "InternalServerError", "status": 500, "text": "Connection refused"}, ModelAway, "refused"),
+        ({"exit": "InternalServerError", "status": 500, "text": '{"type": "overloaded_error", "message": "Overloaded"}'}, RateLimited, "Overloaded"),
         ({"exit": "NotFoundError", "status": 404}, Halted, "NotFound"),
         ({"exit": "BadRequestError", "status": 400}, AgentFailed, "BadRequest"),
         ({"exit": "LimitsExceeded"}, AgentCut, "turns"),

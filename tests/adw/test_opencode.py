@@ -56,6 +56,7 @@ def test_a_run_is_told_as_it_goes_on(tmp_path: Path) -> None:
     [
         (failed(401, "invalid x-api-key"), KeyRefused, "invalid x-api-key"),
         (failed(403, "no"), KeyRefused, "no"),
+        ('{"type":"error","error":{"name":"ProviderAuthError","data":{"message":"Anthropic API key is missing."}}}', KeyRefused, "missing"),
         (failed(400, "Your credit balance is too low to access the Anthropic API"), KeyRefused, "credit"),
         (failed(429, "slow down", **{"retry-after": "3"}), RateLimited, "wait 3 s"),
         (failed(529, "overloaded"), RateLimited, "overloaded"),
@@ -94,6 +95,12 @@ def test_what_it_may_not_do_is_denied(tools: Tools, denied: set[str], tmp_path: 
     config: dict[str, Any] = json.loads(env["OPENCODE_CONFIG_CONTENT"])
     assert config["permission"] == dict.fromkeys(denied, "deny")
     assert (config["provider"], config["agent"]) == ({"openai": {"options": {"baseURL": "http://x/v1"}}}, {"build": {"steps": 7}})
+
+
+def test_its_address_of_anthropics_api_is_that_of_its_first_version(tmp_path: Path) -> None:
+    for url in ("http://x", "http://x/"):
+        env = find_agent(AgentConfig(name="opencode"), tmp_path).call(job(tmp_path, urls={"ANTHROPIC_API_KEY": url})).env
+        assert json.loads(env["OPENCODE_CONFIG_CONTENT"])["provider"] == {"anthropic": {"options": {"baseURL": "http://x/v1"}}}
 
 
 def test_a_session_goes_where_its_work_goes_on(tmp_path: Path) -> None:

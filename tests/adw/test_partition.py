@@ -7,7 +7,9 @@ from adw.partition import Partition
 
 @pytest.fixture
 def partition() -> Partition:
-    return Partition(["a", "b", "c", "child"], ["a", "b", "c"])
+    made = Partition()
+    made.join(["a", "b", "c", "child"], ["a", "b", "c"])
+    return made
 
 
 def test_who_comes_later_waits_for_those_that_touch_the_same_files(partition: Partition) -> None:
@@ -31,3 +33,11 @@ def test_who_plans_later_is_not_waited_for_and_waits_for_those_before(partition:
         partition.planned(name, ["x"] if name == "a" else [])
     partition.planned("child", ["x"])
     assert partition.before("child") == {"a": ["x"]}
+
+
+def test_who_is_added_waits_for_those_that_were_there(partition: Partition) -> None:
+    for name in "abc":
+        partition.planned(name, ["x"] if name == "a" else [])
+    partition.join(["new"], ["new"])
+    partition.planned("new", ["x"])
+    assert (partition.before("new"), partition.before("b")) == ({"a": ["x"]}, {})

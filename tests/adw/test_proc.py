@@ -286,17 +286,20 @@ def test_a_command_that_nobody_waits_for_any_more_is_ended(tmp_path: Path) -> No
         proc.unwanted.reset(before)
 
 
-def test_the_memory_of_a_command_and_its_tools_is_told(tmp_path: Path) -> None:
+def test_the_memory_of_a_command_and_its_tools_is_told_while_it_runs_and_when_it_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adw.pulse.EACH", 0.0)
     fifo, tool = tmp_path / "fifo", tmp_path / "tool.py"
     os.mkfifo(fifo)
     tool.write_text(f"x = bytearray(120_000_000)\nopen({str(fifo)!r}).read()\n")
-    looks: list[int] = []
+    held: list[int] = []
 
     def let_go() -> str:
-        looks.append(1)
-        if len(looks) == 1:  # it was looked just before
+        if not held and proc.held()["a", "build"] > 120_000_000:
+            held.append(proc.held()["a", "build"])
             fifo.write_text("go on")
         return ""
 
-    ended = kept(["sh", "-c", f"{sys.executable} {tool}; true"], cwd=tmp_path, env={}, log=tmp_path / "log", minutes=1, watch=let_go)
-    assert ended.memory > 120_000_000
+    env = {"ADW_ISSUE": "a", "ADW_PHASE": "build"}
+    ended = kept(["sh", "-c", f"{sys.executable} {tool}; true"], cwd=tmp_path, env=env, log=tmp_path / "log", minutes=1, watch=let_go)
+    assert ended.memory >= held[0]
+    assert proc.held() == {}

@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from adw import landing, lock, phases, proc, sandbox
+from adw import landing, lock, phases, proc, sandbox, server
 from adw.config import PoolConfig, SandboxConfig
 from adw.errors import Misuse
-from adw.mirror import Hub
+from adw.mirror import Hub, find_hub, sync
 from adw.model import Arrival, Attempt, Issue, Order, Plan
 from adw.phases import Site
 from adw.pool import Pool
@@ -140,6 +140,24 @@ def test_an_agent_cannot_read(path: str, pool: Pool, tmp_path: Path) -> None:
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / path).write_text("secret")
     assert ask(pool, f'cat "{tmp_path / path}"').endswith("No such file or directory")
+
+
+@needs_bwrap
+@pytest.mark.parametrize("where", ["home", "repo/.adw", "user/.local/state/adw", "a link", "its server elsewhere"])
+@pytest.mark.usefixtures("user")
+def test_the_login_of_adws_server_is_not_there_wherever_it_lies(where: str, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for link in ("a link", "its server elsewhere/prefect"):
+        (tmp_path / "another disk").mkdir(exist_ok=True)
+        (tmp_path / link).parent.mkdir(exist_ok=True)
+        (tmp_path / link).symlink_to(tmp_path / "another disk")
+    monkeypatch.setenv("ADW_HOME", str(tmp_path / where))
+    server.folder().mkdir(parents=True, exist_ok=True)
+    (server.folder() / "login").write_text("quite-secret")
+    hub = find_hub(repository.path)
+    sync(hub)
+    line = f"cd '{tmp_path}' && grep -rs quite[-]secret . /proc/*/environ; cat < '{server.folder()}/login'; cat code.txt repo/code.txt"
+    said = ask(pool_of(hub, readable=(str(tmp_path),), writable=(str(tmp_path),)), line).splitlines()
+    assert ("No such file" in said[0], said[1:]) == (True, ["cat: code.txt: No such file or directory", "one"])
 
 
 @needs_bwrap

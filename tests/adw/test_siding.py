@@ -1,6 +1,7 @@
 """The siding on real commits: what is tested, what is offered, and on what it stands."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ class Buffers:
     site: Site
     hub: Hub
     tests: "dict[str, Future[Verdict]]" = field(default_factory=dict)  # by commit
+    unwanted: list[Callable[[], bool]] = field(default_factory=list)
     offers: dict[str, str] = field(default_factory=dict)
     guard: threading.Condition = field(default_factory=threading.Condition)
 
@@ -37,8 +39,8 @@ class Buffers:
     def candidate(self, issue: Issue, change: Change, onto: str) -> Candidate:
         return phases.candidate(self.site, issue, change, onto)
 
-    def prove(self, _seat: Seat, candidate: Candidate, *, front: bool) -> Verdict:
-        assert not front
+    def prove(self, _seat: Seat, candidate: Candidate, unwanted: Callable[[], bool]) -> Verdict:
+        self.unwanted.append(unwanted)
         with self.guard:
             said = self.tests.setdefault(candidate.sha, Future())
             self.guard.notify_all()
@@ -124,7 +126,24 @@ def test_on_a_tip_that_moved_meanwhile_it_is_tested_again(buffers: Buffers, repo
     thread = ready(place, seat)
     buffers.say(2)
     thread.join(20)
+    assert [unwanted() for unwanted in buffers.unwanted] == [False, False]  # the first had ended
     assert repository.git("rev-parse", f"{seat.landed.result()}^") == theirs
+
+
+def test_a_test_that_nobody_waits_for_any_more_is_unwanted(buffers: Buffers, repository: Repository) -> None:
+    place = Siding(buffers)
+    gone, heard, moved = (place.board(issue(name), 1, change(buffers.hub, name)) for name in ("a", "b", "c"))
+    before = [seat.proof for seat in (gone, heard, moved)]
+    place.leave(gone)
+    place.leave(heard, hear=True)
+    repository.commit("theirs", b="1")
+    thread = ready(place, moved)
+    for number in range(1, 5):
+        buffers.say(number)
+    thread.join(20)
+    assert [proof and proof.cancelled() for proof in before] == [True, False, True]
+    assert sum(unwanted() for unwanted in buffers.unwanted) == 2
+    assert moved.landed.done()
 
 
 @pytest.mark.parametrize(("no", "words"), [(None, "tested on"), (AgentCut("it took too long"), "it took too long")])

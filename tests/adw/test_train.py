@@ -2,7 +2,7 @@
 
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,7 @@ class Rails:
     by_hand: bool = False
     running: "dict[str, Future[Verdict]]" = field(default_factory=dict)  # by the stack that is tested, as in "a+b"
     threads: dict[str, threading.Thread] = field(default_factory=dict)
-    fronts: list[str] = field(default_factory=list)
+    unwanted: dict[str, Callable[[], bool]] = field(default_factory=dict)  # whether nobody wants the test of a stack any more
     moves: list[list[str]] = field(default_factory=list)
     guard: threading.Condition = field(default_factory=threading.Condition)
 
@@ -42,15 +42,13 @@ class Rails:
     def candidate(self, issue: Issue, change: Change, onto: str) -> Candidate:
         return phases.candidate(self.site, issue, change, onto)
 
-    def prove(self, _seat: Seat, candidate: Candidate, *, front: bool) -> Verdict:
+    def prove(self, _seat: Seat, candidate: Candidate, unwanted: Callable[[], bool]) -> Verdict:
         names = [name for name in self.hub.mirror.run("ls-tree", "--name-only", candidate.sha).splitlines() if name.endswith(".txt")]
         stack = "+".join(sorted({self.hub.mirror.text(candidate.sha, name).strip() for name in names} - {"one"}))
         with self.guard:
             assert stack not in self.running, "the same tree was tested twice"
             self.running[stack] = said = Future()
-            self.threads[stack] = threading.current_thread()
-            if front:
-                self.fronts.append(stack)
+            self.threads[stack], self.unwanted[stack] = threading.current_thread(), unwanted
             self.guard.notify_all()
         if not self.by_hand:
             return Verdict(passed="bad" not in stack.split("+"), log=f"tested {stack}")
@@ -207,7 +205,7 @@ def test_the_urgent_go_first_and_dependents_behind_what_they_need(rails: Rails) 
         train.board(one, 1, changes[one.id])
     for stack in ("c", "a+c", "a+c+d", "a+b+c+d"):
         rails.tested(stack)
-    assert rails.fronts == ["a", "c"]
+    assert [train.leads(issue(name)) for name in "abcd"] == [False, False, True, False]
 
 
 def test_who_comes_back_stands_where_it_stood(rails: Rails) -> None:
@@ -216,11 +214,52 @@ def test_who_comes_back_stands_where_it_stood(rails: Rails) -> None:
     one, two = board(train, rails, "a", "b", ready=False)
     rails.tested("a+b")
     train.leave(one)
+    assert (train.leads(one.issue), train.leads(two.issue)) == (False, True)
     train.board(one.issue, 2, change(rails.hub, "a2"))
     for stack in ("a2", "a2+b"):
         rails.tested(stack)
-    assert rails.fronts == ["a", "b", "a2"]
+    assert (train.leads(one.issue), train.leads(two.issue)) == (True, False)
     assert two.candidate
+
+
+def test_tests_of_what_left_and_of_what_stands_on_it_are_wanted_no_more(rails: Rails, repository: Repository) -> None:
+    rails.by_hand = True
+    train = on(rails)
+    one, two, three = board(train, rails, "a", "b", "c")
+    for stack in ("a", "a+b", "a+b+c"):
+        rails.tested(stack)
+    train.leave(two)
+    rails.tested("a+c")
+    assert {stack: unwanted() for stack, unwanted in rails.unwanted.items()} == {"a": False, "a+b": True, "a+b+c": True, "a+c": False}
+    rails.say("a+b+c")  # it had just ended
+    rails.say("a")
+    rails.say("a+c")
+    assert [one.landed.result(20), three.landed.result(20)][-1] == repository.tip
+
+
+def test_the_test_of_what_left_goes_on_while_somebody_waits_for_what_it_says(rails: Rails) -> None:
+    rails.by_hand = True
+    train = on(rails)
+    one, two = board(train, rails, "a", "b", ready=False)
+    rails.tested("a+b")
+    train.leave(one, hear=True)
+    assert (rails.unwanted["a"](), rails.unwanted["a+b"]()) == (False, True)
+    rails.say("a", passed=False)
+    assert one.proof
+    assert one.proof.result(20).log == "tested a"
+    assert two.candidate
+
+
+def test_a_test_that_is_wanted_whoever_lands_meanwhile_goes_on(rails: Rails, repository: Repository) -> None:
+    rails.by_hand = True
+    train = on(rails)
+    one, two = board(train, rails, "a", "b")
+    rails.tested("a+b")
+    rails.say("a")
+    assert one.landed.result(20) == repository.tip
+    assert not rails.unwanted["a+b"]()
+    rails.say("a+b")
+    assert two.landed.result(20) == repository.tip
 
 
 def test_no_more_is_tested_at_once_than_there_are_slots(rails: Rails) -> None:

@@ -91,6 +91,11 @@ def test_the_status_line_has_the_money_of_all_issues() -> None:
     assert "1 phases at work · $2.10 · 24.7k tokens" in drawn(folded(phase("running"), paid(), paid(issue="b")))
 
 
+def test_the_status_line_says_who_waits_for_approval_and_not_where_as_the_terminal_may_ask_itself() -> None:
+    shown = drawn(folded({"event": "approval", "issue": "a", "state": "wanted"}))
+    assert [line.split(" · ")[-1] for line in shown.splitlines() if "approval" in line] == ["a waits for approval"]
+
+
 def test_a_run_whose_agents_tell_nothing_shows_no_money() -> None:
     shown = drawn(folded(phase("running")))
     assert ("tokens" in shown, "spent" in shown, "$" in shown) == (False, False, False)
@@ -120,6 +125,25 @@ def test_a_run_of_many_issues_fits_on_the_screen_with_its_status_and_first_what_
     assert "issues ended" in "".join(shown)
     assert "▶" in shown[1]
     assert len([line for line in shown if "Read x" in line]) == SHOWN_AGENTS
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "at_work", "rest"),
+    [
+        (80, 24, 6, "… and 494 more: 327 not begun, 100 landed, 60 waiting, 6 at work, 1 refused"),
+        (140, 50, 12, "… and 480 more: 327 not begun, 100 landed, 52 waiting, 1 refused"),
+    ],
+)
+def test_of_five_hundred_issues_those_that_move_are_shown_and_the_others_counted(width: int, height: int, at_work: int, rest: str) -> None:
+    progress = many(498)  # beside a and b
+    for name, state in [*((f"n{number}", "landed") for number in range(100)), ("n100", "refused")]:
+        progress.add(outcome(state, name))
+    for number in range(200, 260):
+        progress.add(phase("done", phase="plan", issue=f"n{number}"))
+    shown = drawn(progress, width, height).splitlines()
+    rows = [("▶" in row, "✓" in row) for row in shown[1 : shown.index(rest)]]
+    assert rows == [(True, False)] * at_work + [(False, True)] * (len(rows) - at_work)
+    assert len(shown) < height
 
 
 def test_a_run_that_has_ended_shows_thirty_issues_on_any_screen_and_nobody_at_work() -> None:

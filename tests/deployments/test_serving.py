@@ -1,12 +1,20 @@
 import asyncio
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi.routing import APIWebSocketRoute
+from prefect.server.api.server import API_ROUTERS
+from prefect.settings import PREFECT_SERVER_API_AUTH_STRING, PREFECT_UI_ENABLED, temporary_settings
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import Pool
+from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
-from deployments.serving import LOCK_LIMIT, Patient, give_up_soon
+from deployments.serving import LOCK_LIMIT, Patient, create_app, give_up_soon
 
 
 def answered(*statuses: int) -> tuple[list[Message], list[bytes]]:
@@ -67,3 +75,33 @@ def test_a_connection_waits_for_the_lock_of_sqlite_only_a_few_seconds_whatever_w
         return limits
 
     assert asyncio.run(found()) == [LOCK_LIMIT] * 2
+
+
+@pytest.fixture(scope="module")
+def stranger() -> Iterator[TestClient]:
+    """Who asks the application without its login."""
+    with temporary_settings({PREFECT_SERVER_API_AUTH_STRING: "adw:quite-secret", PREFECT_UI_ENABLED: False}):
+        yield TestClient(create_app())
+    event.remove(Pool, "checkout", give_up_soon)
+
+
+def filled(path: str) -> str:
+    return re.sub(r"{.*?}", "x", path)
+
+
+def test_of_all_that_the_api_can_be_asked_only_whether_it_is_there_is_answered_without_the_login(stranger: TestClient) -> None:
+    known = [(method.upper(), path) for path, methods in stranger.get("/openapi.json").json()["paths"].items() for method in methods]
+    answers = {(method, path): stranger.request(method, f"/api{filled(path)}") for method, path in known}
+    assert ("GET", "/block_documents/{id}") in answers
+    assert {asked: answer.json() for asked, answer in answers.items() if answer.status_code != 401} == {
+        ("GET", "/health"): True,
+        ("GET", "/ready"): {"message": "OK"},
+    }
+
+
+@pytest.mark.parametrize("path", [filled(route.path) for router in API_ROUTERS for route in router.routes if isinstance(route, APIWebSocketRoute)])
+def test_no_websocket_tells_anything_without_the_login(stranger: TestClient, path: str) -> None:
+    for protocols, said in ([], {}), (["prefect"], {"type": "filter", "filter": {}}), (["prefect"], {"type": "auth", "token": "adw:another"}):
+        with pytest.raises(WebSocketDisconnect), stranger.websocket_connect(f"/api{path}", subprotocols=protocols) as socket:  # noqa: PT012 - any of these
+            socket.send_json(said)
+            socket.receive_json()

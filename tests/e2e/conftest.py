@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from adw.home import Place
+from adw.login import credentials
 from tests.conftest import Repository, make_repository
 
 LIMIT = 120  # seconds for anything
@@ -36,11 +37,27 @@ def api(home: Path) -> str:
     return str(json.loads((home / "prefect" / "server.json").read_text())["api"])
 
 
+def login(home: Path) -> str:
+    """Its login."""
+    return (home / "prefect" / "login").read_text()
+
+
+def let_in(home: Path) -> dict[str, str]:
+    """What a program needs in its environment to use it."""
+    return {"PREFECT_API_URL": api(home), "PREFECT_API_AUTH_STRING": login(home)}
+
+
+def request(home: Path, path: str, body: Any = None) -> Any:
+    """The answer of the session's Prefect server, which is asked as who has its login."""
+    headers = {"content-type": "application/json", **credentials(login(home))}
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{api(home)}/{path}", data, headers)) as answer:
+        return json.load(answer)
+
+
 def ask(home: Path, path: str, **body: Any) -> Any:
     """Ask the session's Prefect server."""
-    request = urllib.request.Request(f"{api(home)}/{path}", json.dumps(body).encode(), {"content-type": "application/json"})
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)
+    return request(home, path, body)
 
 
 def active_slots(home: Path) -> int:
@@ -208,8 +225,7 @@ def slug(adw: Adw) -> str:
 def read(home: Path, path: str) -> Any:
     """What the session's Prefect server says; None if it knows no such thing."""
     try:
-        with urllib.request.urlopen(f"{api(home)}/{path}") as answer:
-            return json.load(answer)
+        return request(home, path)
     except urllib.error.HTTPError as no:
         if no.code == 404:
             return None

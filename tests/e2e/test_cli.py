@@ -10,7 +10,7 @@ import pytest
 
 from adw import config
 from tests.conftest import Repository
-from tests.e2e.conftest import LIMIT, Adw
+from tests.e2e.conftest import LIMIT, Adw, api, login
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
@@ -138,6 +138,19 @@ def test_an_issue_comes_from_standard_input(adw: Adw) -> None:
     )
     assert process.returncode == 0, process.stdout
     adw.assert_whole("standard-input")
+
+
+def test_adw_ui_prints_what_a_person_and_what_a_program_needs(adw: Adw) -> None:
+    done = adw.call("ui")
+    assert done.returncode == 0, done.stdout
+    address, of_people, of_programs = done.stdout.splitlines()
+    assert (address, of_people) == (f"the Prefect UI: {api(adw.home).removesuffix('/api')}", f"its login, to be pasted as a whole: {login(adw.home)}")
+    asks = "import os, httpx; from adw.login import credentials; print(httpx.post(os.environ['PREFECT_API_URL'] + '/flows/filter', headers=credentials()).status_code)"
+    script = f'{of_programs.partition(": ")[2]} && {sys.executable} -c "{asks}"'
+    assert subprocess.run(["sh", "-c", script], env=adw.environment(), capture_output=True, text=True, check=True).stdout.strip() == "200"
+    adw.env["PREFECT_API_URL"] = api(adw.home)  # as one had set it before there were logins
+    assert adw.call("ui").stdout == done.stdout
+    assert "adw's own, running" in adw.call("doctor").stdout
 
 
 def test_help_imports_neither_prefect_nor_what_only_runs_need(adw: Adw) -> None:

@@ -22,7 +22,7 @@ from adw.mirror import find_hub
 from adw.phases import Site
 from flows.cluster import opened
 from tests.adw.daemon import free_port, listens, served
-from tests.e2e.conftest import Adw, ask, until
+from tests.e2e.conftest import Adw, ask, let_in, until
 from tests.e2e.network import Network, Program, forwarded, network, scheduler
 
 pytestmark = pytest.mark.usefixtures("untraced")
@@ -35,7 +35,7 @@ class Cluster:
     """A scheduler, the Prefect API and workers, as other hosts see them."""
 
     network: Network
-    api: str
+    let_in: dict[str, str]
     folder: Path
     hidden: list[Path]
     address: str = ""
@@ -52,7 +52,7 @@ class Cluster:
             self.workers[number].end()
         log = self.folder / f"worker-{number}-{time.monotonic_ns()}.log"
         self.workers[number] = Program(
-            argv, log, {"ADW_HOME": str(self.home(number)), "PREFECT_HOME": str(self.home(number) / "prefect"), "PREFECT_API_URL": self.api, **env}
+            argv, log, {"ADW_HOME": str(self.home(number)), "PREFECT_HOME": str(self.home(number) / "prefect"), **self.let_in, **env}
         )
         return self.workers[number]
 
@@ -102,7 +102,7 @@ def cluster(server_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with ExitStack() as stack:
         net = stack.enter_context(network(3))
         port = stack.enter_context(forwarded(net.gateway, int(api.split(":")[2].split("/")[0]), folder / "forward.log"))
-        made = Cluster(net, f"http://{net.gateway}:{port}/api", folder, [server_home])
+        made = Cluster(net, {**let_in(server_home), "PREFECT_API_URL": f"http://{net.gateway}:{port}/api"}, folder, [server_home])
         made.address = stack.enter_context(scheduler(net.gateway, folder / "scheduler.log"))
         yield made
         for program in made.workers.values():
@@ -146,7 +146,7 @@ def bucket(cluster: Cluster, server_home: Path) -> Iterator[str]:
     store = Program([sys.executable, "-m", "moto.server", "-H", host, "-p", str(port)], cluster.folder / "moto.log")
     try:
         until(lambda: listens(host, port))
-        python(server_home, BUCKET.replace("URL", f"http://{host}:{port}"), PREFECT_API_URL=cluster.api, PREFECT_HOME=str(cluster.folder / "prefect"))
+        python(server_home, BUCKET.replace("URL", f"http://{host}:{port}"), PREFECT_HOME=str(cluster.folder / "prefect"), **cluster.let_in)
         yield f"http://{host}:{port}"
     finally:
         store.end()
@@ -283,11 +283,18 @@ def test_workers_that_do_not_fit_are_told_before_work_starts(cluster: Cluster, s
             2,
             "the Prefect server at http://127.0.0.1:1/api does not answer",
         ),
-        ({"PREFECT_API_URL": "API"}, ["--scheduler", "tcp://127.0.0.1:1"], 1, "the scheduler at tcp://127.0.0.1:1 does not answer"),
+        ({"PREFECT_API_URL": "API"}, ["--scheduler", "tcp://127.0.0.1:1"], 2, "asks for a login: set PREFECT_API_AUTH_STRING=user:password"),
+        (
+            {"PREFECT_API_URL": "API", "PREFECT_API_AUTH_STRING": "LOGIN"},
+            ["--scheduler", "tcp://127.0.0.1:1"],
+            1,
+            "the scheduler at tcp://127.0.0.1:1 does not answer",
+        ),
     ],
 )
 def test_a_worker_that_cannot_work_says_why(cluster: Cluster, tmp_path: Path, env: dict[str, str], args: list[str], status: int, said: str) -> None:  # noqa: PLR0913
-    env = {name: value.replace("API", cluster.api) if value == "API" else value for name, value in env.items()}
+    known = {"API": cluster.let_in["PREFECT_API_URL"], "LOGIN": cluster.let_in["PREFECT_API_AUTH_STRING"]}
+    env = {name: known.get(value, value) for name, value in env.items()}
     own = {"ADW_HOME": str(tmp_path / "home"), "PREFECT_HOME": str(tmp_path / "prefect")}
     done = subprocess.run(
         [sys.executable, "-m", "adw", "worker", *args], env={**os.environ, **own, **env}, capture_output=True, text=True, timeout=60, check=False

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import make_repository
-from tests.e2e.conftest import Adw, api, ask, configure, read, slug
+from tests.e2e.conftest import Adw, ask, configure, let_in, login, read, slug
 
 FORM = "deployments/name/ad%20hoc/Deliver%20an%20issue"
 CHANGING = {
@@ -56,6 +56,8 @@ def test_registering_twice_changes_nothing_and_a_change_of_adw_toml_changes_just
     configure(deployed, more='[schedule]\ncron = "30 2 * * 1-5"\ntimezone = "Europe/Berlin"\nissues = ["todo/*.md"]\noverlap = "skip"\n')
     done = deployed.call("deploy")
     assert done.stdout.splitlines()[0] == f"wrote the deployment deliver/{slug(deployed)}"
+    assert "/deployments (login: `adw ui`)\n" in done.stdout
+    assert login(deployed.home) not in done.stdout
     assert [own(other), read(deployed.home, FORM), blocks(deployed)] == before[1:]
     now = own(deployed)
     schedule = now["schedules"][0]
@@ -81,7 +83,7 @@ def test_a_schedule_that_was_switched_off_in_the_ui_stays_off(deployed: Adw) -> 
     assert deployed.call("deploy").returncode == 0
     switch = "import sys; from prefect.client.orchestration import get_client as g\nwith g(sync_client=True) as c: c._client.patch(sys.argv[1], json={'active': False}).raise_for_status()"
     path = f"/deployments/{own(deployed)['id']}/schedules/{own(deployed)['schedules'][0]['id']}"
-    env = {**deployed.environment(), "PREFECT_API_URL": api(deployed.home)}
+    env = {**deployed.environment(), **let_in(deployed.home)}
     subprocess.run([sys.executable, "-c", switch, path], env=env, check=True, timeout=60)
     assert own(deployed)["schedules"][0]["active"] is False
     assert "nothing changed" in deployed.call("deploy").stdout
@@ -93,7 +95,7 @@ def test_prefect_deploy_all_does_the_same(deployed: Adw) -> None:
     assert deployed.call("deploy").returncode == 0
     ours = [substance(own(deployed)), substance(read(deployed.home, FORM)), substance(blocks(deployed))]
     assert deployed.call("deploy", "--remove").returncode == 0
-    env = {**deployed.environment(), "PREFECT_API_URL": api(deployed.home), "ADW_REPOSITORY": str(deployed.repository.path), "NO_COLOR": "1"}
+    env = {**deployed.environment(), **let_in(deployed.home), "ADW_REPOSITORY": str(deployed.repository.path), "NO_COLOR": "1"}
     prefect = Path(sys.executable).with_name("prefect")
     done = subprocess.run([prefect, "--no-prompt", "deploy", "--all"], env=env, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Adw, Serving, api, ask, configure, ended, read, until
+from tests.e2e.conftest import Adw, Serving, ask, configure, ended, let_in, read, until
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
@@ -26,7 +26,7 @@ def deploy(adw: Adw, folder: Path, *agents: str) -> str:
     commands = [f'[ "$ADW_PHASE" != build ] || {{ {AGENTS[name]}; }}' for name in agents]
     delivery = {"repository": str(adw.repository.path), "sources": [str(adw.issues)]}
     prefect = Path(sys.executable).with_name("prefect")
-    env = {**adw.environment(), "PREFECT_API_URL": api(adw.home), "PREFECT_HOME": str(folder / "prefect"), "NO_COLOR": "1"}
+    env = {**adw.environment(), **let_in(adw.home), "PREFECT_HOME": str(folder / "prefect"), "NO_COLOR": "1"}
     name = folder.name
     parameters = [f"--param=delivery={json.dumps(delivery)}", f"--param=agents={json.dumps(commands)}"]
     words = [str(prefect), "--no-prompt", "deploy", "./best_of_two.py:best_of_two", "--name", name, "--pool", "adw", *parameters]

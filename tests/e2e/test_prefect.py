@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 from tests.conftest import make_repository
-from tests.e2e.conftest import Adw, active_slots, api, ask, configure, slug, until
+from tests.e2e.conftest import Adw, active_slots, ask, configure, let_in, slug, until
 
 TELLS = '[ "$ADW_PHASE" != build ] || echo "${TOKEN:-none}" | tr a-z A-Z > $ADW_ISSUE.txt'
 
 
 def python(adw: Adw, program: str) -> str:
     """Run some Python against the session's Prefect server, as one does who automates it."""
-    env = {**adw.environment(), "PREFECT_API_URL": api(adw.home), "PREFECT_HOME": str(adw.home / "prefect")}
+    env = {**adw.environment(), **let_in(adw.home), "PREFECT_HOME": str(adw.home / "prefect")}
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

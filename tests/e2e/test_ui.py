@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,11 +33,18 @@ pytestmark = [
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
+def page(serving: Serving) -> Iterator[Page]:
+    """A browser of a person who has logged in with what `adw ui` prints."""
+    ui = [sys.executable, "-m", "adw", "ui"]
+    told = subprocess.run(ui, env={**os.environ, "ADW_HOME": str(serving.home)}, capture_output=True, text=True, timeout=60, check=True).stdout
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 860})
         page.set_default_timeout(100_000)
+        page.goto(f"{serving.ui}/blocks")
+        page.locator("input[type=password]").fill(told.split("as a whole: ")[1].split()[0])
+        page.keyboard.press("Enter")
+        expect(page.get_by_placeholder("Search blocks")).to_be_visible()  # it leads on to where one wanted to go
         yield page
         browser.close()
 
@@ -128,7 +137,7 @@ def test_a_person_approves_a_change_with_the_form_that_a_paused_run_shows(shelf:
     shelf.issue("a")
     handed = shelf.call("run", str(shelf.issues), "--approve", "landing", "--detach")
     assert handed.returncode == 0, handed.stdout
-    page.goto(handed.stdout.split("in the Prefect UI: ")[1].strip())
+    page.goto(handed.stdout.split("in the Prefect UI: ")[1].split()[0])
     expect(page.get_by_text("Paused").first).to_be_visible()
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text("May this land? Add a")).to_be_visible()
