@@ -54,6 +54,9 @@ class GitHub(ThreadingHTTPServer):
         """The newest pull request for a branch."""
         return next(pull for pull in reversed(self.pulls) if pull["head"]["ref"] == branch)
 
+    def handle_error(self, *_: object) -> None:
+        """Who asked may have been killed meanwhile."""
+
     def close(self, branch: str) -> None:
         """What a person's click on *Close* does."""
         pull = self.pull(branch)
