@@ -168,7 +168,7 @@ class Progress:
         (self.running.add if state == "running" else self.running.discard)((event["issue"], phase))
         if state == "cached":
             self.cached += 1
-        elif state != "running":
+        elif state not in {"running", "cut"}:
             self.took[event["issue"], event["try"], phase] = event["seconds"]
             self.ran += 1
         row = self.rows.get(event["issue"])

@@ -143,20 +143,20 @@ class Work:
     def land(self, arrivals: Sequence[Arrival]) -> bool:
         """Have changes land: here, where the user's repository is, and in this thread."""
         proc.go_on()
-        with tags(*self._about(tasks.land, *(arrival.issue for arrival in arrivals))):
+        with tags(*self._about(tasks.land)):
             return bool(tasks.land(self.site, arrivals))
 
     def offer(self, arrival: Arrival, base: str) -> str:
         """Leave a change for a person, onto a base branch: here, as it lands. Returns its commit, or the one that it has landed as by then."""
         proc.go_on()
-        with tags(*self._about(tasks.offer, arrival.issue)):
+        with tags(*self._about(tasks.offer)):
             made = tasks.offer(self.site, arrival, base)
         if not made.landed:
             self.offers[arrival.issue.id] = made.place
         return made.landed or arrival.candidate.sha
 
-    def _about(self, task: Task[Any, Any], *issues: Issue) -> list[str]:
-        return [f"repository:{self.hub.place.slug}", f"phase:{task.name}", *(f"issue:{issue.id}" for issue in issues)]
+    def _about(self, task: Task[Any, Any]) -> list[str]:
+        return [f"repository:{self.hub.place.slug}", f"phase:{task.name}"]  # the task adds the issue
 
     def _have_done(self, call: Call, unwanted: Callable[[], bool]) -> None:
         """Have a phase run when it is its turn; what git knows already needs no slot."""
@@ -191,7 +191,7 @@ class Work:
     def _done_here(self, call: Call, unwanted: Callable[[], bool], *, known: bool = False) -> Done:
         """Have a phase run in a thread of this process. What is known asks no model, so it does not wait for others who do."""
         task = call.task.with_options(tags=["known"]) if known else call.task
-        with tags(*self._about(task, call.issue)), nullcontext() if known else dask.annotate(resources={"agent": 1}):  # type: ignore[attr-defined]
+        with tags(*self._about(task)), nullcontext() if known else dask.annotate(resources={"agent": 1}):  # type: ignore[attr-defined]
             future = task.submit(self.site, *call.args)
         with wanted.minded(future.task_run_id, unwanted):
             try:
@@ -203,7 +203,7 @@ class Work:
         """Have a phase run on another worker, which finds in the hub what it needs."""
         for candidate in (arg for arg in call.args if isinstance(arg, Candidate) and arg.sha != arg.onto):
             self.hub.hold(call.issue.key, candidate.sha)
-        with tags(*self._about(call.task, call.issue)):
+        with tags(*self._about(call.task)):
             return cluster.run(place, call.task, call.args, self.site.config, unwanted)
 
     def result(self, call: Call) -> Any:

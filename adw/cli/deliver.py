@@ -124,7 +124,7 @@ def outcome(journal: Journal) -> dict[str, Any]:
         "phases_run": progress.ran,
         "phases_cached": progress.cached,
         "spent": progress.money.flat(),
-        "limits": {"breaker": progress.breaker, "agents": progress.limit or None, "throttled": progress.throttled},
+        "limits": {"breaker": progress.breaker, "agents": progress.limit or None, "slots": progress.lent, "throttled": progress.throttled},
         "issues": rows,
     }
 

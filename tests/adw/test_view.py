@@ -165,6 +165,12 @@ def test_lines_tell_of_the_breaker_the_limit_and_the_api_but_not_of_each_tool() 
     ]
 
 
+def test_lines_tell_how_many_slots_are_lent_and_what_was_added() -> None:
+    fewer = {"event": "slots", "now": 2, "size": 5, "reason": "no memory"}
+    added = {"event": "added", "note": "n", "issues": [{"id": "c", "title": "Add c"}]}
+    assert lines(fewer, added, {**added, "issues": []})[1:] == ["9.0s 2 of 5 slots are lent: no memory", "9.0s added: c"]
+
+
 def test_the_summary_tells_calls_tokens_money_and_what_the_cache_saved() -> None:
     progress = folded(phase("done"), paid(saved=0.4, cache_read=300_000, cache_write=20_000))
     assert "1 call of models: 12k tokens in and 345 out, 300k read from the cache and 20k written to it; $1.05 (the cache saved $0.40)\n" in summed_up(progress)
@@ -187,7 +193,7 @@ def test_scripts_are_told_what_was_spent_on_each_issue_and_what_the_limits_are(t
     told = outcome_for_scripts(journal)
     assert told["spent"] == {"usd": 1.05, "saved": 0.0, "unpriced": 12_345, "calls": 2, "input": 24_000, "output": 690, "cache_read": 0, "cache_write": 0}
     assert [(name, row["spent"]["usd"], row["spent"]["calls"]) for name, row in told["issues"].items()] == [("a", 1.05, 1), ("b", 0.0, 1)]
-    assert told["limits"] == {"breaker": f"open: {TROUBLE[0]['reason']}", "agents": 2, "throttled": 1}
+    assert told["limits"] == {"breaker": f"open: {TROUBLE[0]['reason']}", "agents": 2, "slots": "", "throttled": 1}
 
 
 @pytest.mark.parametrize(
