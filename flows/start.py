@@ -20,6 +20,7 @@ from adw.phases import Site
 from adw.pool import Pool
 from flows import blocks
 from flows.adding import take_up
+from flows.checks import Checks
 from flows.cluster import opened
 from flows.delivery import Delivery, configured, new_name
 from flows.lending import Lending, insist_on_memory
@@ -59,6 +60,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
             look_up(work)
             tidy(work)
         work.train = make_line(work, tip)
+        work.checks = Checks(work)
         if not (cluster or delivery.dry_run):
             stack.enter_context(_lent(config, places, journal))
         _begin(work)
@@ -68,6 +70,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
             stack.enter_context(throttle.kept())
             stack.enter_context(at_desk(config, journal))  # for the whole run, though phases come and go
         yield work
+        work.checks.settle()
 
 
 @contextmanager
@@ -113,6 +116,7 @@ def _begin(work: Work) -> None:
         pid=os.getpid(),
         birth=proc.born(os.getpid()),
         issues=_named(work.issues),
+        checks={name: check.required for name, check in work.site.config.checks.items()},
     )
 
 
