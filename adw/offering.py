@@ -9,8 +9,7 @@ from adw.errors import Blocked, GitBusy
 from adw.git import TRAILER
 from adw.github import Forge, Pull, reached
 from adw.mirror import Hub
-from adw.model import Arrival, Issue, Offer, Verdict
-from adw.results import read
+from adw.model import Arrival, Issue, Offer
 from adw.upstream import Upstream
 
 OURS = re.compile(r"<!-- adw -->.*?<!-- /adw -->", re.DOTALL)  # the part of a text that adw keeps up to date
@@ -39,7 +38,7 @@ def propose(hub: Upstream, config: Config, arrival: Arrival, base: str, token: s
         if pull and (sha := merged(hub, issue, pull)):
             return Offer(place=pull.url, landed=sha)
         _push(hub, arrival)
-        text = body(hub, config, issue)
+        text = body(hub, config, arrival)
         if pull:
             github.change(pull, renewed(pull.body, text), base)
         else:
@@ -92,15 +91,17 @@ def looked_up(hub: Upstream, config: Config, issues: Sequence[Issue], token: str
     return landed, obstacles
 
 
-def body(hub: Hub, config: Config, issue: Issue) -> str:
+def body(hub: Hub, config: Config, arrival: Arrival) -> str:
     """What a pull request says: what was wanted, the plan, and the verdicts, as far as they may be shown to all who read it."""
-    newest = report.newest_results(hub.mirror, issue.key)
+    issue = arrival.issue
     lines = ["<!-- adw -->", report.fenced(issue.body[:SHOWN]) if issue.body else "", ""]
     if plan := report.newest_plan(hub, issue):
         lines += ["## Plan", "", report.fenced(plan.text[:SHOWN]), ""]
-    lines += ["## Verdicts", "", f"- Tests passed: `{config.test.command}`"]
-    if (sha := newest.get("review")) and (review := read(hub.mirror, sha, Verdict)).passed:
-        lines += ["- Review passed:", "", report.fenced(review.log[:SHOWN])]
+    said = {phase: report.verdicts(hub.mirror, issue.key, phase, arrival.candidate.sha) for phase in ("review", *config.checks)}
+    lines += ["## Verdicts", "", f"- test: passed (`{config.test.command}`)"]
+    lines += [f"- {phase}: {'flaky' if found[-1].flaky else 'passed' if found[-1].passed else 'no'}" for phase, found in said.items() if found]
+    if said["review"] and said["review"][-1].passed:
+        lines += ["", "## Review", "", report.fenced(said["review"][-1].log[:SHOWN])]
     return "\n".join([*lines, "<!-- /adw -->"])
 
 

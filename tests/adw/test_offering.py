@@ -7,7 +7,7 @@ import pytest
 
 from adw import branches, offering, results, upstream
 from adw.cli import inspect
-from adw.config import Config, LandingConfig
+from adw.config import Config, LandingConfig, override
 from adw.errors import Blocked, HubAway, Misuse
 from adw.mirror import Hub
 from adw.model import Arrival, Issue, Offer, Plan, Verdict
@@ -83,13 +83,16 @@ def test_a_change_gets_a_branch_here_and_there_and_one_pull_request(there: There
     assert there.origin.subjects == there.repository.subjects == ["first"]
 
 
-def test_the_text_has_the_plan_the_verdicts_and_the_trailer_and_no_log_of_tests(there: There, site: Site) -> None:
+def test_the_text_has_the_plan_and_the_verdicts_and_no_log_of_tests(there: There, site: Site, what: Arrival) -> None:
     issue, far = replace(ISSUE, body="please"), there.far
+    checked = override(there.config, checks={"lint": {"command": "lint", "required": False}})
+    results.record(far, site.order(issue, "lint"), "l" * 24, Verdict(passed=False, log="in /home/ada/secret"), far.tip())
     results.record(far, site.order(issue, "plan"), "p" * 24, Plan(text="first this"), far.tip())
     results.record(far, site.order(issue, "test"), "t" * 24, Verdict(passed=True, log="in /home/ada/secret"), far.tip())
     results.record(far, site.order(issue, "review"), "r" * 24, Verdict(passed=True, log="all well, @bob"), far.tip())
-    text = offering.body(far, there.config, issue)
-    assert [part in text for part in ("please", "first this", "Tests passed: `test -f code.txt`", "Review passed", "all well, @bob")] == [True] * 5
+    text = offering.body(far, checked, replace(what, issue=issue))
+    parts = ("please", "first this", "- test: passed (`test -f code.txt`)", "- review: passed", "- lint: no", "all well, @bob")
+    assert [part in text for part in parts] == [True] * 6
     assert "secret" not in text
 
 
@@ -100,11 +103,11 @@ def test_the_text_ends_with_the_trailer_so_that_a_squash_keeps_it(there: There, 
     assert there.far.mirror.trailers(there.far.tip()) == {"i1": there.origin.tip}
 
 
-def test_a_text_is_never_longer_than_github_takes(there: There, site: Site) -> None:
+def test_a_text_is_never_longer_than_github_takes(there: There, site: Site, what: Arrival) -> None:
     issue, far = replace(ISSUE, body="b" * 100_000), there.far
     results.record(far, site.order(issue, "plan"), "p" * 24, Plan(text="p" * 100_000), far.tip())
     results.record(far, site.order(issue, "review"), "r" * 24, Verdict(passed=True, log="r" * 100_000), far.tip())
-    assert len(offering.body(far, there.config, issue)) < 65_000
+    assert len(offering.body(far, there.config, replace(what, issue=issue))) < 65_000
 
 
 def test_a_change_that_is_made_anew_moves_branch_and_pull_request(there: There, what: Arrival) -> None:
