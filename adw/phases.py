@@ -167,7 +167,7 @@ def build(site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Mappi
 
 
 def resolve_prompt(site: Site, issue: Issue, plan: Plan, attempt: Attempt, found: Merged) -> str:
-    """What the agent is asked who finds its change merged onto what landed meanwhile, with conflicts, or failing there."""
+    """What the agent is asked whose change does not merge onto what landed meanwhile, or fails there."""
     mirror, change = site.hub().mirror, change_of(site.hub().mirror, attempt.change)
     left = merging.by_hand(site.config.merge, found)
     return told(
@@ -177,7 +177,7 @@ def resolve_prompt(site: Site, issue: Issue, plan: Plan, attempt: Attempt, found
         "resolve",
         plan=prompts.fence("plan", plan.text),
         feedback=prompts.fence("feedback", attempt.feedback),
-        conflicts="Git left its conflict markers, or one of both sides, in: " + ", ".join(left) if left else "It merges without conflicts.",
+        conflicts="It conflicts in: " + ", ".join(left) if left else "It merges without conflicts.",
         mine=prompts.fence("diff", mirror.diff(change.base, change.sha)[:DIFF_HEAD], of="the change"),
         others=prompts.fence("diff", mirror.diff(change.base, attempt.base)[:DIFF_HEAD], of="what landed meanwhile"),
     )
@@ -189,10 +189,10 @@ def resolve(site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Map
     hub.bring(attempt.change, issue.key)
     with site.pool().lease(attempt.base, order) as lease:
         found = merging.merged(hub.mirror, config, change_of(hub.mirror, attempt.change), attempt.base)
-        merging.lay_out(lease, found, config)
         if merging.by_hand(config, found) or (attempt.feedback and not found.conflicts):
             site.asking(lease, issue, order, secrets).ask(resolve_prompt(site, issue, plan, attempt, found))
-        merging.finish(lease, found, config, site.journal().log(order))
+        else:
+            merging.lay_out(lease, found, config, site.journal().log(order))
         tree = taken_up(lease)
         if tree == attempt.base_tree:
             msg = "nothing is left of the change on top of what landed meanwhile"

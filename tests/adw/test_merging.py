@@ -64,21 +64,16 @@ def test_a_conflict_names_its_files(hub: Hub, issue: Issue, change: Change) -> N
         phases.candidate(ruled(hub), issue, change, hub.tip())
 
 
-def test_the_agent_finds_the_merge_with_its_markers_and_both_diffs(hub: Hub, issue: Issue, change: Change) -> None:
+def test_the_agent_finds_what_landed_and_both_diffs_in_its_prompt(hub: Hub, issue: Issue, change: Change) -> None:
     agent = 'cp code.txt "$TMPDIR/../seen" && cat > "$TMPDIR/../told" && echo both > code.txt'
     site = ruled(hub, agent)
-    resolved, _ = phases.build(site, issue, PLAN, again(hub, issue, change, "it conflicts"), {})
+    resolved, _ = phases.build(site, issue, PLAN, again(hub, issue, change, "that was said"), {})
     slot = next(hub.place.pool.glob("*/seen")).parent
-    assert (slot / "seen").read_text().splitlines()[0].startswith("<<<<<<< ")
+    assert (slot / "seen").read_text() == "theirs\n"
     told = (slot / "told").read_text()
-    assert all(piece in told for piece in ("+ours", "+theirs", "it conflicts", "in: code.txt"))
+    assert all(piece in told for piece in ("+ours", "+theirs", "that was said", "It conflicts in: code.txt"))
     assert (text(hub, resolved), text(hub, resolved, "other.txt")) == ("both\n", "x\n")
     assert resolved.base == hub.tip()
-
-
-def test_markers_that_an_agent_leaves_are_its_fault(hub: Hub, issue: Issue, change: Change) -> None:
-    with pytest.raises(AgentFailed, match=r"there are still conflict markers in code\.txt"):
-        phases.build(ruled(hub), issue, PLAN, again(hub, issue, change, "it conflicts"), {})
 
 
 def test_a_generated_file_is_written_anew_and_no_agent_asked(hub: Hub, issue: Issue, change: Change) -> None:
@@ -93,11 +88,11 @@ def test_a_command_that_cannot_write_anew_is_named(hub: Hub, issue: Issue, chang
         phases.build(site, issue, PLAN, again(hub, issue, change, "it conflicts"), {})
 
 
-def test_what_fails_only_merged_goes_to_the_agent_as_merged(hub: Hub, repository: Repository, issue: Issue) -> None:
+def test_what_fails_only_merged_goes_to_the_agent_on_top_of_what_landed(hub: Hub, repository: Repository, issue: Issue) -> None:
     change = made(hub, issue, "echo ours > ours.txt", hub.tip())
     repository.commit("theirs", **{"other.txt": "x\n"})
-    resolved, _ = phases.build(ruled(hub, "cat ours.txt other.txt > all.txt"), issue, PLAN, again(hub, issue, change, "the tests fail"), {})
-    assert text(hub, resolved, "all.txt") == "ours\nx\n"
+    resolved, _ = phases.build(ruled(hub, "test ! -e ours.txt && cp other.txt all.txt"), issue, PLAN, again(hub, issue, change, "the tests fail"), {})
+    assert text(hub, resolved, "all.txt") == "x\n"
 
 
 def test_what_a_person_committed_is_merged_and_no_agent_asked(hub: Hub, repository: Repository, issue: Issue) -> None:

@@ -72,14 +72,7 @@ def test_an_issue_that_fails_each_time_is_refused_and_the_others_land(adw: Adw) 
 def test_two_changes_of_the_same_line_both_land_the_second_built_on_the_first(adw: Adw) -> None:
     for name in ("a", "b", "c", "d"):
         adw.issue(name)
-    agent = """
-    [ "$ADW_PHASE" = build ] || exit 0
-    if grep -q "^<<<<<<<" code.txt; then  # a merge of lines such as "one a" and "one b"
-      echo one $(grep -v "^[<=>][<=>]" code.txt | tr " " "\\n" | grep -v one | sort -u) > code.txt
-    else
-      sed -i "1s/$/ $ADW_ISSUE/" code.txt
-    fi
-    """
+    agent = '[ "$ADW_PHASE" != build ] || sed -i "1s/$/ $ADW_ISSUE/" code.txt'
     done = adw.call(*adw.run_args(agent), "--tries", "1")
     assert done.returncode == 0, done.stdout
     adw.assert_whole("a", "b", "c", "d")
@@ -152,14 +145,15 @@ def test_a_conflict_that_no_agent_resolves_is_left_to_a_person_whose_commit_then
     adw.issue("a", priority="1")
     adw.issue("b")
     agent = """
-    grep -q "<<<<<<<" code.txt && exit 0
-    [ "$ADW_PHASE" != build ] || echo $ADW_ISSUE > code.txt
+    [ "$ADW_PHASE" = build ] || exit 0
+    grep -q one code.txt || { echo "not on top of that"; exit 1; }
+    echo $ADW_ISSUE > code.txt
     """
     refused = adw.call(*adw.run_args(agent), "--tries", "2", "--json")
     assert refused.returncode == 1, refused.stdout
     adw.assert_whole("a")
     told = json.loads(refused.stdout[refused.stdout.index("{") :])["issues"]["b"]
-    assert "there are still conflict markers in code.txt" in told["reason"]
+    assert "not on top of that" in told["reason"]
     assert "on the branch adw/b: commit to it, then `adw resume b`" in told["reason"]
     adw.repository.git("checkout", "-q", "adw/b")
     adw.repository.commit("both", **{"code.txt": "a and b\n"})
