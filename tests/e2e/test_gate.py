@@ -29,7 +29,8 @@ def test_an_urgent_issue_that_is_added_takes_the_next_slot_and_is_there_after_a_
     assert ["depends on 'nothing'" in refused[0].stdout, "another text" in refused[1].stdout] == [True, True]
     go.touch()
     until(lambda: adw.phase("hot", "build"))
-    assert order.read_text().split()[:2] == ["plan-a", "plan-hot"]
+    first, second = order.read_text().split()[:2]
+    assert (first in {"plan-a", "plan-b"}, second) == (True, "plan-hot")
     kill_all(adw, process)
     resumed = adw.call("resume")
     assert resumed.returncode == 0, resumed.stdout
