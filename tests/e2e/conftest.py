@@ -19,7 +19,7 @@ from adw.home import Place
 from adw.login import credentials
 from tests.conftest import Repository, make_repository
 
-LIMIT = 120  # seconds for anything
+LIMIT = 240  # seconds for anything
 
 
 def until(what: Callable[[], Any], seconds: float = LIMIT) -> Any:
