@@ -90,6 +90,10 @@ bench-agents: setup clis  ## measure what adw costs around a real agent CLI, aga
 bench-gateway: setup  ## measure what the gateway costs: the first byte of an answer, and many streams at once
 	@$(BIN)/python -m benchmarks.gateway
 
+.PHONY: bench-many
+bench-many: setup  ## compare many issues at once with the analysis' own classes, and see how a run grows with its issues
+	@status=0; for part in many growth; do $(BIN)/python -m benchmarks.$$part || status=1; done; exit $$status
+
 .PHONY: clean
 clean:  ## remove what setup made
 	rm -rf $(VENV) .uv .clis .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

@@ -1,0 +1,159 @@
+"""What adw and the baseline are both given: the analysis' features, as a repository, issues, and a script for the agent.
+
+A feature is plan 3, build 7, test 4 and review 3 minutes (its sections 3.3 and 6.2), with a scaled minute of some seconds. Agents
+and tests wait for so long and use no CPU; agents are the player of the shipped scripted agent, whoever calls it.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adw.agents.scripted import PLAYER
+from adw.forecast import Forecast
+from adw.model import Issue
+from benchmarks.small import git
+
+MINUTES = {"plan": 3, "build": 7, "test": 4, "review": 3, "document": 0}
+WARM = "warm"  # the issue that is delivered before anything is measured: what is measured is not the making of servers and slots
+TEST_SECONDS = "BENCH_TEST_SECONDS"  # in the environment: not in the key of a test, so that the branch as it is counts as tested
+CHECK = f"""sleep "${{{TEST_SECONDS}:-0}}"
+for name in $(sed -n 's/^uses //p' features/*.txt); do
+    grep -qx "$name" api.txt || {{ echo "a feature uses $name, and it is not in api.txt"; exit 1; }}
+done
+"""
+TEST = "sh check.sh"
+FILES = {"check.sh": CHECK, "api.txt": "rate\nlist\n", "order.txt": "order by: name\n", "features/first.txt": "uses list\n"}
+CONFIG = """[agent]
+name = "scripted"
+script = {script}
+
+[test]
+command = "{test}"
+
+[pool]
+size = {slots}
+memory_gb = 0
+disk_floor = 0
+env = ["{variable}"]
+"""
+
+
+def own(name: str, text: str = "") -> dict[str, str]:
+    """The edit that adds a feature's own file."""
+    return {"path": f"features/{name}.txt", "write": text or f"{name}\n"}
+
+
+def order(by: str) -> dict[str, str]:
+    """The edit of a line that others edit, too."""
+    return {"path": "order.txt", "write": f"order by: {by}\n"}
+
+
+# By what the agent edits in build, at its first try and when it is asked to put together what does not go together.
+BREAKS = {  # each passes the tests, and both together do not
+    "rename": ([own("rename"), {"path": "api.txt", "find": "rate\n", "replace": "price\n"}], [own("use", "uses price\n")]),
+    "use": ([own("use", "uses rate\n")], [own("use", "uses price\n")]),
+}
+CONFLICTS = {  # both edit the same line
+    "by-author": ([own("by-author"), order("name, author")], [order("name, author, year")]),
+    "by-year": ([own("by-year"), order("name, year")], [order("name, author, year")]),
+}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Features, and what the agent does for each."""
+
+    edits: Mapping[str, tuple[list[dict[str, str]], ...]]
+    minute: float  # seconds
+
+    @classmethod
+    def alike(cls, number: int, minute: float) -> "Workload":
+        """So many features that have nothing to do with each other."""
+        return cls({f"feature-{n:02}": ([own(f"feature-{n:02}")],) for n in range(1, number + 1)}, minute)
+
+    @classmethod
+    def at_odds(cls, minute: float) -> "Workload":
+        """Five features, with a pair that breaks the tests only together, and one that conflicts."""
+        return cls({**BREAKS, **CONFLICTS, "alone": ([own("alone")],)}, minute)
+
+    @property
+    def issues(self) -> list[Issue]:
+        """As adw knows them."""
+        return [Issue(id=name, title=f"Add {name}", body="please") for name in self.edits]
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """What each phase takes."""
+        return {phase: minutes * self.minute for phase, minutes in MINUTES.items()}
+
+    @property
+    def alone(self) -> float:
+        """What all take one after another."""
+        return self.forecast.alone
+
+    @property
+    def forecast(self) -> Forecast:
+        """What adw's scheduler says of them."""
+        return Forecast(self.issues, {name: {**self.seconds, "land": 0.0} for name in self.edits})
+
+    def script(self) -> dict[str, Any]:
+        """What the player plays."""
+        waits = {phase: [{"seconds": seconds}] for phase, seconds in self.seconds.items()}
+        parts = {name: [{"seconds": self.seconds["build"], "edits": edits} for edits in tries] for name, tries in self.edits.items()}
+        at_once = {phase: [{"say": phase}] for phase in MINUTES} | {"build": [{"edits": [own(WARM)]}]}
+        return {"*": waits, WARM: at_once, **{name: {"build": tries} for name, tries in parts.items()}}
+
+    def lay_out(self, folder: Path, slots: int) -> Path:
+        """Write repository, issues and script; returns the repository."""
+        hub, script = folder / "hub", folder / "script.json"
+        for name, text in FILES.items():
+            path = hub / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        script.write_text(json.dumps(self.script()))
+        (hub / "adw.toml").write_text(CONFIG.format(script=json.dumps(str(script)), test=TEST, slots=slots, variable=TEST_SECONDS))
+        git(hub, "init", "-q", "-b", "main")
+        git(hub, "config", "user.name", "bench")
+        git(hub, "config", "user.email", "bench@example.invalid")
+        git(hub, "add", "-A")
+        git(hub, "commit", "-qm", "first")
+        for issue in (*self.issues, Issue(id=WARM, title="Add warm", body="please")):
+            path = folder / (WARM if issue.id == WARM else "issues") / f"{issue.id}.md"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"# {issue.title}\n\n{issue.body}\n")
+        return hub
+
+    def missing(self, hub: Path) -> list[str]:
+        """The features that are not on the branch, or only in part."""
+        there = set(git(hub, "ls-tree", "-r", "--name-only", "main").splitlines())
+        by = git(hub, "show", "main:order.txt")
+        return [name for name in self.edits if f"features/{name}.txt" not in there or (name in CONFLICTS and name.removeprefix("by-") not in by)]
+
+
+def agent(script: Path) -> list[str]:
+    """The command line of the agent, as `ScriptedAgent` calls it."""
+    return [sys.executable, "-I", "-S", str(PLAYER), str(script)]
+
+
+def broken(hub: Path) -> list[str]:
+    """The commits of the branch (first parents) that do not pass the tests."""
+    bad = []
+    checkout = hub.parent / "looked-at"
+    git(hub, "worktree", "add", "-q", "--detach", str(checkout), "main")
+    for sha in git(hub, "rev-list", "--first-parent", "main").splitlines():
+        git(checkout, "checkout", "-q", sha)
+        if subprocess.run(["sh", "-c", TEST], cwd=checkout, env={"PATH": os.environ["PATH"]}, capture_output=True, check=False).returncode:
+            bad.append(sha)
+    git(hub, "worktree", "remove", "--force", str(checkout))
+    return bad
+
+
+def quoted(argv: list[str]) -> str:
+    """A command line for sh."""
+    return shlex.join(argv)
