@@ -15,6 +15,7 @@ from tests.fake_models import Turns, serving
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
+PATIENCE = 600  # seconds: some of these take ten to start, eight times
 KEY = "sk-right"
 NAMES = ("a", "b")
 PLAN = {"summary": "Write the file.", "files": [], "items": []}
@@ -55,8 +56,9 @@ def test_issues_land_by_a_cli_that_works_in_the_sandbox_and_does_not_see_the_key
         config = f'[agent]\n{agent}[test]\ncommand = "test -f code.txt"\n[pool]\nmemory_gb = 0\n[sandbox]\nmode = "required"\n'
         adw.repository.commit("adw.toml", **{"adw.toml": config})
         adw.env |= {"PATH": f"{CLIS}/{cli.folder}{os.pathsep}{os.environ['PATH']}", cli.key: KEY}
-        done = adw.call("run", str(adw.issues), "--agents", "2")
-        assert done.returncode == 0, done.stdout
+        process = adw.start("run", str(adw.issues), "--agents", "2")
+        out, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, out
         adw.assert_whole(*NAMES)
         asked = [headers for _, headers, _ in api.requests]
     assert [adw.repository.git("show", f"main:{name}.txt") for name in NAMES] == list(NAMES)
