@@ -5,7 +5,7 @@ No process is ended for it: what shrinks is what is lent next.
 
 from dataclasses import dataclass
 
-HEAVY = 20.0  # seconds of too much load, after which one slot fewer is lent: it is a mean over a minute, and lags behind
+HEAVY = 60.0  # seconds of too much load, after which one slot fewer is lent: load is a mean over a minute
 CALM = 15.0  # seconds in which more could be lent, after which one slot more is
 RELIEVED = 0.75  # of the largest load: above that, no slot more is lent
 

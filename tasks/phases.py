@@ -5,24 +5,26 @@ at the same time is run once, because `adw.results.once` holds the kernel's lock
 are retried. Time limits are those of the commands inside: Prefect cannot end a thread that waits for a process.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any, cast
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 from prefect.client.schemas.objects import State
+from prefect.context import TaskRunContext
 from prefect.runtime import task_run
 
-from adw import checks, landing, phases, results
+from adw import checks, landing, offering, phases, results, upstream
 from adw.errors import Interrupted, Transient
 from adw.mirror import Hub
-from adw.model import Arrival, Attempt, Candidate, Change, Issue, Order, Plan, Verdict
+from adw.model import Arrival, Attempt, Candidate, Change, Issue, Offer, Order, Plan, Verdict
 from adw.phases import Site
 from adw.results import Result
 from adw.sessions import Shelf
+from adw.upstream import Upstream
 from tasks import wanted
-from tasks.secrets import secrets
+from tasks.secrets import github_token, secrets
 
 LLM = "llm"  # the tag whose concurrency limit guards the model's API, over all flows and hosts
 KEPT: dict[str, Any] = {"persist_result": True, "result_serializer": "json"}
@@ -66,8 +68,19 @@ def by_document(_context: object, given: dict[str, Any]) -> str:
     return "document-" + phases.document_key(given["site"], given["issue"], given["change"])
 
 
+def tag(issues: Iterable[str]) -> None:
+    """Tag the current task run with its issues.
+
+    Not before it runs: for each set of tags that one ever began with, Prefect keeps a service that asks for slots of their limits,
+    a thread with a connection and a megabyte, for as long as the process lives. 500 issues would end with 2500 of them.
+    """
+    if context := TaskRunContext.get():
+        context.task_run.tags = [*context.task_run.tags, *(f"issue:{issue}" for issue in issues)]
+
+
 def kept(site: Site, order: Order, key: str, kind: type[Result], make: Callable[[], tuple[Result, str]]) -> Result:
     """Run a phase once for its key, with its events in the journal. One that is told to end has no result: its task run is cancelled."""
+    tag([order.issue])
     with site.journal().timed(order) as mark, wanted.heard():
         try:
             result, found = results.once(site.hub(), order, key, kind, make)
@@ -158,9 +171,22 @@ def who_lands() -> str:
 @task(task_run_name=who_lands, cache_policy=NO_CACHE, **RETRIED)
 def land(site: Site, arrivals: Sequence[Arrival]) -> bool:
     """Whether the branch moved to the last candidate; it did not if it had moved before."""
+    tag(arrival.issue.id for arrival in arrivals)
     with ExitStack() as stack:
         marks = [stack.enter_context(site.journal().timed(site.order(arrival.issue, "land", arrival.attempt))) for arrival in arrivals]
-        landed = landing.land(cast("Hub", site.hub()), arrivals)  # it is called where the user's repository is
+        hub = upstream.facing(cast("Hub", site.hub()), site.config.landing)  # it is called where the user's repository is
+        landed = upstream.land(hub, arrivals) if isinstance(hub, Upstream) else landing.land(hub, arrivals)
         for mark in marks:
             mark.state = "done" if landed else "no"
     return landed
+
+
+@task(task_run_name="offer: {arrival.issue.title}", cache_policy=NO_CACHE, **RETRIED)
+def offer(site: Site, arrival: Arrival, base: str) -> Offer:
+    """A candidate left for a person to land, as a branch, or also as a pull request onto the base branch."""
+    tag([arrival.issue.id])
+    with site.journal().timed(site.order(arrival.issue, "land", arrival.attempt)) as mark:
+        hub = upstream.facing(cast("Hub", site.hub()), site.config.landing)
+        made = offering.propose(hub, site.config, arrival, base, github_token(hub, site.config)) if isinstance(hub, Upstream) else offering.leave(hub, arrival)
+        mark.state = "done"
+    return made

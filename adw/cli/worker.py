@@ -68,7 +68,7 @@ async def _connected(scheduler: str, slots: int, folder: str) -> Any:
         worker = Worker(
             scheduler,
             nthreads=slots + SPARE_THREADS,
-            resources={"agent": slots},
+            resources={"agent": slots, "memory": max(guard.memory(), slots * PoolConfig().memory_gb)},  # so that no slot that was asked for is idle
             memory_limit=0,
             dashboard=False,
             local_directory=folder,

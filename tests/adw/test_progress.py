@@ -32,6 +32,23 @@ def test_work_is_the_sum_of_all_phases() -> None:
     assert folded(phase("done", "plan"), phase("done"), phase("no", "test"), phase("done", number=2)).work == 8.0
 
 
+def test_work_leaves_out_what_was_cut_as_nobody_wanted_it_any_more() -> None:
+    progress = folded(phase("running", "test"), phase("cut", "test"), phase("done"))
+    assert (progress.work, progress.ran, progress.busy, progress.rows["a"].cells["test"].state) == (2.0, 1, 0, "cut")
+
+
+def test_issues_that_are_added_have_rows_and_keep_them() -> None:
+    added = {"event": "added", "note": "n", "issues": [{"id": "c", "title": "Add c"}]}
+    progress = folded(added, {**phase("done"), "issue": "c"}, added)
+    assert (progress.rows["c"].title, list(progress.rows["c"].cells)) == ("Add c", ["build"])
+
+
+def test_fewer_slots_are_a_hindrance_until_all_are_lent_again() -> None:
+    fewer = {"event": "slots", "now": 2, "size": 5, "reason": "no memory"}
+    assert folded(fewer).hindrances == ["2 of 5 slots are lent: no memory"]
+    assert folded(fewer, {**fewer, "now": 5}).hindrances == []
+
+
 def test_work_leaves_out_a_try_that_was_overtaken() -> None:
     overtaken = {"event": "overtaken", "timestamp": 11.0, "issue": "a", "try": 1}
     assert folded(phase("done"), phase("done", "test"), phase("done", number=2), overtaken).work == 2.0

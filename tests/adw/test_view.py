@@ -72,6 +72,21 @@ def test_an_issue_that_has_ended_says_how_before_what_it_cost(width: int, ends: 
     assert row.endswith(ends)
 
 
+READY = {**outcome("ready"), "sha": "0123456789abcdef", "place": "https://github.com/ada/code/pull/7"}
+
+
+def test_what_is_ready_is_shown_with_where_it_is() -> None:
+    assert "ready 0123456" in drawn(folded(READY), 100)
+    assert "ready 0123456789  Add a  (a)  https://github.com/ada/code/pull/7" in summed_up(folded(READY)).splitlines()
+    assert lines(READY)[-1] == "11.0s a: ready 0123456789 https://github.com/ada/code/pull/7"
+
+
+def test_what_landed_on_a_remote_is_told_with_how_it_comes_here() -> None:
+    hint = "landed on main at origin; your own branch is as it was: `git pull` brings it"
+    far = {**started(), "elsewhere": "main at origin"}
+    assert [hint in summed_up(folded(*events)) for events in ([far, outcome("landed")], [outcome("landed")], [far, READY])] == [True, False, False]
+
+
 def test_the_status_line_has_the_money_of_all_issues() -> None:
     assert "1 phases at work · $2.10 · 24.7k tokens" in drawn(folded(phase("running"), paid(), paid(issue="b")))
 
@@ -150,6 +165,12 @@ def test_lines_tell_of_the_breaker_the_limit_and_the_api_but_not_of_each_tool() 
     ]
 
 
+def test_lines_tell_how_many_slots_are_lent_and_what_was_added() -> None:
+    fewer = {"event": "slots", "now": 2, "size": 5, "reason": "no memory"}
+    added = {"event": "added", "note": "n", "issues": [{"id": "c", "title": "Add c"}]}
+    assert lines(fewer, added, {**added, "issues": []})[1:] == ["9.0s 2 of 5 slots are lent: no memory", "9.0s added: c"]
+
+
 def test_the_summary_tells_calls_tokens_money_and_what_the_cache_saved() -> None:
     progress = folded(phase("done"), paid(saved=0.4, cache_read=300_000, cache_write=20_000))
     assert "1 call of models: 12k tokens in and 345 out, 300k read from the cache and 20k written to it; $1.05 (the cache saved $0.40)\n" in summed_up(progress)
@@ -172,7 +193,7 @@ def test_scripts_are_told_what_was_spent_on_each_issue_and_what_the_limits_are(t
     told = outcome_for_scripts(journal)
     assert told["spent"] == {"usd": 1.05, "saved": 0.0, "unpriced": 12_345, "calls": 2, "input": 24_000, "output": 690, "cache_read": 0, "cache_write": 0}
     assert [(name, row["spent"]["usd"], row["spent"]["calls"]) for name, row in told["issues"].items()] == [("a", 1.05, 1), ("b", 0.0, 1)]
-    assert told["limits"] == {"breaker": f"open: {TROUBLE[0]['reason']}", "agents": 2, "throttled": 1}
+    assert told["limits"] == {"breaker": f"open: {TROUBLE[0]['reason']}", "agents": 2, "slots": "", "throttled": 1}
 
 
 def test_scripts_are_told_what_checks_count_for_and_what_is_flaky(tmp_path: Path) -> None:
