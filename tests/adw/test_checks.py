@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from adw import checks, phases
+from adw import checks, phases, results
+from adw.cli.prompt import asked, prompt
 from adw.config import override
 from adw.errors import AgentCut, AgentFailed, Misuse
 from adw.mirror import Hub
@@ -142,3 +143,20 @@ def test_a_repository_may_frame_the_question_itself(hub: Hub, issue: Issue, repo
     repository.commit("frame", **{".adw__prompts__check.md": "Ours: $check\n"})
     site = having(hub, "cat {prompt_file}", words={"prompt": "Is it safe?"})
     assert checks.judge(site, issue, "words", built(hub, issue), 1, {})[0].log.startswith("Ours: Is it safe?")
+
+
+def test_what_a_check_would_ask_can_be_printed_before_there_is_a_change_and_after(hub: Hub, issue: Issue) -> None:
+    site = having(hub, words={"prompt": "Is it safe?"})
+    before = asked(site, hub, issue, "words")
+    assert "\n\nIs it safe?\n\n" in before
+    assert "(the change is made first)" in before
+    change = built(hub, issue)
+    results.record(hub, site.order(issue, "build"), "1" * 64, change, change.sha)
+    assert asked(site, hub, issue, "words") == checks.prompt(site, issue, "words", change.base, phases.diff(site, change))
+
+
+@pytest.mark.usefixtures("home")
+def test_only_a_check_that_is_a_prompt_asks_anybody(repository: Repository) -> None:
+    repository.commit("configure", **{"adw.toml": "[checks]\nlint = {command = 'x'}\nwords = {prompt = 'Is it?'}\n", "issue.md": "# Add a\n"})
+    with pytest.raises(Misuse, match="no agent is asked in 'lint': name one of plan, build, review, document, words"):
+        prompt("lint", str(repository.path / "issue.md"), repository.path, "", {})
