@@ -140,7 +140,9 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
     """How an issue ends that goes through its phases; what stops it is raised."""
     if sha := work.landed.get(issue.id):
         return Outcome(issue=issue.id, title=issue.title, state="already landed", sha=sha)
-    first, attempt = tried(work, issue, ground(work, issue))
+    base = ground(work, issue)
+    with work.beginning:
+        first, attempt = tried(work, issue, base)
     plan = planned(work, issue, first)
     work.partition.planned(issue.id, plan.files)
     work.green.result()

@@ -72,6 +72,9 @@ class Work:
     _order: dict[str, int] = field(init=False, default_factory=dict)  # of the issues
     train: Train = field(init=False)
     partition: Partition = field(init=False)
+    beginning: threading.Semaphore = field(
+        default_factory=lambda: threading.Semaphore(4)
+    )  # held while a try is begun: hundreds at once leave no CPU for phases
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
     green: "Future[None]" = field(default_factory=Future)  # set once the tests are known to pass on the branch as it is
