@@ -3,18 +3,20 @@
 Every setting has a default but the test command, so that a repository without the file can be run with flags alone.
 """
 
+import re
 import tomllib
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from adw.errors import Misuse
-from adw.model import AGENT_PHASES
+from adw.model import AGENT_PHASES, PHASES
 
 FILE = "adw.toml"
 SCHEMA_FILE = ".adw.schema.json"
+TAKEN = (*PHASES, "approved", "candidate", "check", "decided", "kept", "landed", "resolve", "try")  # what is kept under these names is no check's
 
 BlockName = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]  # as Prefect wants it
 Minutes = Annotated[float, Field(gt=0)]
@@ -39,6 +41,8 @@ class Section(BaseModel):
 Severity = Literal["note", "warning", "error"]
 Tools = Literal["read", "edit", "run"]
 Gate = Literal["plan", "landing"]
+Flaky = Literal["pass", "refuse"]
+FLAKY = "What a test that fails, and passes when it is repeated on the same tree, counts for: `pass` or `refuse`. It is reported either way."
 
 
 class PhaseAgentConfig(Section):
@@ -117,13 +121,16 @@ class AgentConfig(Section):
 
     def at(self, phase: str) -> "AgentConfig":
         """The settings of one phase."""
-        own: PhaseAgentConfig = getattr(self, phase)
+        own = self._own(phase)
         return self.model_copy(update={name: value for name, value in own if value is not None and name != "tools"})
 
     def tools(self, phase: str) -> Tools:
         """What the agent may do in a phase: plan and review can read only, unless they are told otherwise."""
-        own: PhaseAgentConfig = getattr(self, phase)
-        return own.tools or ("read" if phase in {"plan", "review"} else "run")
+        return self._own(phase).tools or ("run" if phase in {"build", "document"} else "read")
+
+    def _own(self, phase: str) -> PhaseAgentConfig:
+        """What a phase has differently; a check's prompt is asked of the agent that reviews."""
+        return {"plan": self.plan, "build": self.build, "document": self.document}.get(phase, self.review)
 
 
 class ReviewConfig(Section):
@@ -198,6 +205,54 @@ class ChecksConfig(Section):
     command: str = Field("", description="A line for sh; exit status 0 means passed.", examples=["python -m pytest -q"])
     minutes: Minutes = Field(20, description="The time limit of one test run, in minutes.")
     memory: Size = Field(ByteSize(0), description="The memory to reserve for one test run, such as 4GB, as in [agent].")
+    flaky: Flaky = Field("pass", description=FLAKY)
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", text):
+        msg = "the name of a check must be a plain word: a small letter, then small letters, digits, - and _"
+        raise ValueError(msg)
+    if text in TAKEN or text.endswith("-again"):
+        msg = f"a check cannot be called that: {', '.join(TAKEN)} and what ends in -again are adw's own"
+        raise ValueError(msg)
+    return text
+
+
+class Check(Section):
+    """A command or a prompt that judges beside test and review, by its name in `[checks.NAME]`."""
+
+    command: str = Field("", description="A line for sh, run in a slot; exit status 0 means passed.", examples=["ruff check ."])
+    prompt: str = Field(
+        "",
+        description="Instead of a command: what the agent that reviews is asked about the change, in words, or as the name of a file in `.adw/prompts/`.",
+        examples=["Does the change open a file whose name comes from a user?"],
+    )
+    on: Literal["candidate", "change"] | None = Field(
+        None, description="What a command judges: the `candidate`, which is what would land (the default), or the `change` as it was built, as a prompt does."
+    )
+    required: bool = Field(default=True, description="Whether a no sends the change back to build; if not, it is only reported.")
+    minutes: Minutes = Field(20, description="The time limit, in minutes.")
+    flaky: Flaky = Field("pass", description=FLAKY)
+    memory: Size = Field(ByteSize(0), description="The memory to reserve for it, such as 4GB, as in [agent].")
+    model: str = Field("", description="The model that a prompt is asked of; by default that of the review.")
+
+    @property
+    def about(self) -> Literal["candidate", "change"]:
+        """What it judges."""
+        return self.on or ("change" if self.prompt else "candidate")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if bool(self.command.strip()) == bool(self.prompt.strip()):
+            msg = "it needs a `command` or a `prompt`, and not both"
+            raise ValueError(msg)
+        if self.prompt and self.on == "candidate":
+            msg = "a prompt judges the change: leave `on` out"
+            raise ValueError(msg)
+        if self.command and self.model:
+            msg = "a command has no `model`"
+            raise ValueError(msg)
+        return self
 
 
 class PoolConfig(Section):
@@ -307,6 +362,11 @@ class Config(Section):
     )
     test: ChecksConfig = ChecksConfig()
     review: ReviewConfig = ReviewConfig()
+    checks: dict[Annotated[str, AfterValidator(_name)], Check] = Field(
+        {},
+        description="Commands and prompts that judge beside test and review, by name, each in a table `[checks.NAME]`; see docs/checks.md of adw.",
+        examples=[{"lint": {"command": "ruff check .", "minutes": 5.0}, "security": {"prompt": "Is all input escaped?", "required": False}}],
+    )
     merge: MergeConfig = MergeConfig()
     agent: AgentConfig = AgentConfig()
     budget: BudgetConfig = BudgetConfig()
@@ -324,6 +384,9 @@ class Config(Section):
 
     def reserved(self, phase: str) -> int:
         """The bytes to reserve for a phase; 0 if nobody asks for it."""
+        if phase in self.checks:
+            check = self.checks[phase]
+            return check.memory or (self.agent.at(phase).memory if check.prompt else 0)
         return self.agent.at(phase).memory if phase in AGENT_PHASES else self.test.memory if phase == "test" else 0
 
 
@@ -340,7 +403,7 @@ def parse(text: str, where: str) -> Config:
 
 def explain(error: Any, where: str) -> str:
     """One line for one of pydantic's errors."""
-    *tables, key = [str(part) for part in error["loc"]]
+    *tables, key = [str(part) for part in error["loc"] if part != "[key]"]  # as pydantic marks a wrong name in a dictionary
     name = ".".join((*tables, key))
     if error["type"] != "extra_forbidden":
         return f"{where}: `{name}`: {error['msg'].lower()} (it is {error['input']!r})"
@@ -353,8 +416,11 @@ def explain(error: Any, where: str) -> str:
 def fields_of(tables: list[str]) -> dict[str, FieldInfo]:
     """The settings of a table, by its path in the file."""
     model: type[BaseModel] = Config
-    for table in tables:
-        inner = model.model_fields[table].annotation
+    names = iter(tables)
+    for table in names:
+        inner: Any = model.model_fields[table].annotation
+        if get_origin(inner) is dict:  # of tables, each by a name
+            inner, _ = get_args(inner)[1], next(names, "")
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             return {}
         model = inner

@@ -114,7 +114,7 @@ class Journal:
             file.write(json.dumps(event, ensure_ascii=False) + "\n")
 
     def phase(self, order: Order, state: str, **fields: Any) -> None:
-        """A phase of an issue is now `running`, `done`, `cached`, `no` or `failed`."""
+        """A phase of an issue is now `running`, `done`, `cached`, `no`, `flaky` (done at the second try on the same tree) or `failed`."""
         self.event("phase", run=order.run, issue=order.issue, phase=order.phase, **{"try": order.attempt}, state=state, **fields)
 
     @contextmanager

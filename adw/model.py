@@ -139,11 +139,15 @@ class Finding:
 
 @checked(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Passed or not, with the end of the log. A no is a value: it is cached, and never retried."""
+    """Passed or not, with the end of the log. A no is a value: it is cached, and never retried.
+
+    `flaky` is what failed and passed on the same tree; a rule that is in no key says what that counts for.
+    """
 
     passed: bool
     log: str
     findings: tuple[Finding, ...] = ()
+    flaky: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

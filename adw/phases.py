@@ -18,15 +18,15 @@ from adw.agents.base import Agent
 from adw.answers import PlanAnswer, ReviewAnswer
 from adw.asking import Asking
 from adw.config import ClusterConfig, Config
-from adw.errors import AgentCrashed, AgentCut, AgentFailed, GitFailed, Misuse
+from adw.errors import AgentCut, AgentFailed, GitFailed, Misuse
 from adw.git import TRAILER, Merged, change_of
-from adw.journal import Journal, tail
+from adw.journal import Journal
 from adw.mirror import Source, find_hub
 from adw.model import Attempt, Candidate, Change, Issue, Order, Plan, Verdict, digest, one_line
 from adw.pool import Pool
-from adw.proc import kept
 from adw.remote import Remote, far
 from adw.slot import Lease
+from adw.testing import Command, tested
 
 VERSION = "2"  # a new one makes every recorded result stale
 DIFF_HEAD = 100_000  # characters of a diff that a prompt carries
@@ -220,34 +220,20 @@ def taken_up(lease: Lease) -> str:
 
 def test_key(site: Site, candidate: Candidate) -> str:
     """The key of a test: the code that would land (docs aside), the command, and the environment."""
+    return digest("test", VERSION, candidate.code, site.config.test.command, *surroundings(site))
+
+
+def surroundings(site: Site) -> list[object]:
+    """What decides the result of a command beside its line and the code: what the slot was set up by, and the system."""
     pool = site.config.pool
-    return digest(
-        "test", VERSION, candidate.code, site.config.test.command, pool.setup, *pool.setup_files, *sys.version_info[:2], platform.system(), platform.machine()
-    )
+    return [pool.setup, *pool.setup_files, *sys.version_info[:2], platform.system(), platform.machine()]
 
 
 def test(site: Site, issue: Issue, candidate: Candidate, attempt: int) -> tuple[Verdict, str]:
-    """Run the tests on what would land."""
-    order = site.order(issue, "test", attempt)
-    with site.pool().lease(candidate.sha, order) as lease:
-        log = site.journal().log(order)
-        before = log.stat().st_size if log.exists() else 0
-        ended = kept(
-            lease.boxed(["sh", "-c", site.config.test.command]),
-            cwd=lease.tree,
-            env=lease.env,
-            log=log,
-            minutes=site.config.test.minutes,
-            fds=lease.fds,
-            watch=lease.watch,
-        )
-    if ended.cut:
-        msg = f"the test command was stopped: {ended.cut}\n{tail(log, before)}"
-        raise AgentCut(msg)
-    if ended.killed:
-        msg = f"the test command was killed from outside (exit status {ended.status})"
-        raise AgentCrashed(msg)
-    return Verdict(passed=ended.status == 0, log=tail(log, before)), candidate.sha
+    """Run the tests on what would land; twice where they fail."""
+    given = site.config.test
+    command = Command(given.command, given.minutes, {})
+    return tested(site.pool(), site.journal(), site.order(issue, "test", attempt), candidate.sha, command), candidate.sha
 
 
 def test_base(site: Site, issue: Issue, candidate: Candidate) -> tuple[Verdict, str]:
@@ -278,16 +264,20 @@ def review(site: Site, issue: Issue, change: Change, attempt: int, secrets: Mapp
     """Have the agent judge the change: by what it finds, or by its exit status if it is one that gives no such answer."""
     order = site.order(issue, "review", attempt)
     with site.pool().lease(change.sha, order) as lease:
-        try:
-            said = site.asking(lease, issue, order, secrets).checked(review_prompt(site, issue, change), ReviewAnswer)
-        except AgentCut:
+        return judged(site, site.asking(lease, issue, order, secrets), review_prompt(site, issue, change)), change.sha
+
+
+def judged(site: Site, asking: Asking, prompt: str) -> Verdict:
+    """What an agent says of a change that is checked out before it."""
+    try:
+        said = asking.checked(prompt, ReviewAnswer)
+    except AgentCut:
+        raise
+    except AgentFailed as no:
+        if asking.agent.structured:
             raise
-        except AgentFailed as no:
-            if site.agent("review").structured:
-                raise
-            return Verdict(passed=False, log=str(no)), change.sha
-    verdict = said.verdict(site.config.review.refuse) if isinstance(said, ReviewAnswer) else Verdict(passed=True, log=said.text)
-    return verdict, change.sha
+        return Verdict(passed=False, log=str(no))
+    return said.verdict(site.config.review.refuse) if isinstance(said, ReviewAnswer) else Verdict(passed=True, log=said.text)
 
 
 def diff(site: Site, change: Change) -> str:

@@ -57,6 +57,9 @@ class Progress:
     apart: list[tuple[str, dict[str, list[str]], float]] = field(default_factory=list)  # issue, those it was built behind with the files of both, seconds
     running: set[tuple[str, str]] = field(default_factory=set)  # issue and phase
     asked: set[str] = field(default_factory=set)  # issues that wait for a person's approval
+    checks: dict[str, bool] = field(default_factory=dict)  # the repository's own, each with whether it is required
+    red: dict[str, str] = field(default_factory=dict)  # those that say no to the branch as it is, each with its log
+    flaky: dict[tuple[str, int, str], None] = field(default_factory=dict)  # what failed and passed on the same tree: issue, try and phase, in order
     waits: str = ""  # what a run waits for that has not begun
     ran: int = 0
     cached: int = 0
@@ -89,8 +92,9 @@ class Progress:
     @property
     def percent(self) -> float:
         """How much of the work is done, in percent: the phases of the newest try that ended, of all that each issue has."""
-        done = sum(len(PHASES) if row.state else sum(cell.state in {"done", "cached"} for cell in row.cells.values()) for row in self.rows.values())
-        return 100.0 * done / max(1, len(PHASES) * len(self.rows))
+        whole = len(PHASES) + len(self.checks)
+        done = sum(whole if row.state else sum(cell.state in {"done", "cached", "flaky"} for cell in row.cells.values()) for row in self.rows.values())
+        return 100.0 * done / max(1, whole * len(self.rows))
 
     @property
     def spent_by_phase(self) -> dict[str, Spent]:
@@ -104,6 +108,29 @@ class Progress:
         """What an issue has spent in each try and phase, in their order, by a name for people."""
         found = sorted((number, _place(phase), phase) for of, number, phase in self.spent_in if of == issue)
         return {phase if number == 1 else f"{phase} (try {number})": self.spent_in[issue, number, phase] for number, _, phase in found}
+
+    def counts(self, check: str) -> bool:
+        """Whether a no of a check holds a change back in this run."""
+        return self.checks.get(check, False) and check not in self.red
+
+    def standing(self, check: str) -> str:
+        """What a check counts for, in words."""
+        if check in self.red:
+            return "red at the base: not required in this run" if self.checks.get(check) else "advisory, red at the base"
+        return "required" if self.checks.get(check) else "advisory"
+
+    @property
+    def flakes(self) -> list[str]:
+        """What failed and passed on the same tree, a line each."""
+        return [
+            f"{phase} of {issue}{f' (try {number})' if number > 1 else ''} is flaky: it failed, and passed on the same tree"
+            for issue, number, phase in self.flaky
+        ]
+
+    @property
+    def doubts(self) -> list[str]:
+        """What of the tests and checks is not what it seems, a line each."""
+        return [*(f"the check {name} is {self.standing(name)}" for name in self.red), *self.flakes]
 
     @property
     def hindrances(self) -> list[str]:
@@ -140,6 +167,7 @@ class Progress:
         self._process_started(event)
         self.began = self.began or event["timestamp"]
         self.state, self.reason, self.ended = "", "", 0.0
+        self.checks, self.red = event.get("checks", {}), {}
         for issue in event["issues"]:
             self.rows.setdefault(issue["id"], Row(issue["title"])).state = ""
         for row in self.rows.values():
@@ -168,14 +196,19 @@ class Progress:
         elif state not in {"running", "cut"}:
             self.took[event["issue"], event["try"], phase] = event["seconds"]
             self.ran += 1
+        if state == "flaky":
+            self.flaky[event["issue"], event["try"], phase] = None
         row = self.rows.get(event["issue"])
         if row is None:
             return  # the test of the base belongs to no issue
         row.tries = max(row.tries, event["try"])
         known = row.cells.get(phase)
-        if state == "cached" and known and known.attempt == event["try"] and known.state in {"done", "no"}:
+        if state == "cached" and known and known.attempt == event["try"] and known.state in {"done", "no", "flaky"}:
             return  # found again what this very run had made
         row.cells[phase] = Cell(state, event["try"], event["timestamp"], event.get("seconds", 0.0))
+
+    def _red_at_base(self, event: dict[str, Any]) -> None:
+        self.red[event["check"]] = event["log"]
 
     def _doing(self, event: dict[str, Any]) -> None:
         row = self.rows.get(event["issue"])

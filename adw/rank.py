@@ -10,6 +10,7 @@ NEW = {"plan": 2, "build": 1}  # what begins something new waits for what is bui
 class Rank(NamedTuple):
     """The smaller one goes first; of phases of one issue that are equal, the one that came first."""
 
+    aside: bool  # nobody waits for it
     later: bool  # than what the next landing waits for
     urgency: int  # the issue's priority, turned round
     new: int
@@ -19,4 +20,4 @@ class Rank(NamedTuple):
     @classmethod
     def of(cls, issue: Issue, phase: str, way: float, place: int, *, front: bool) -> "Rank":
         """The rank of a phase: of what the next landing waits for, or not."""
-        return cls(not front, -issue.priority, NEW.get(phase, 0), -way, place)
+        return cls(aside=False, later=not front, urgency=-issue.priority, new=NEW.get(phase, 0), way=-way, place=place)

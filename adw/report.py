@@ -1,9 +1,8 @@
 """What a run and an issue came to, as Markdown: for artifacts, files and `adw show`."""
 
-import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -14,6 +13,7 @@ from adw.mirror import Hub, Source
 from adw.model import PHASES, Change, Issue, Outcome, Plan, Verdict, one_line
 from adw.money import Spent, dollars
 from adw.progress import Progress
+from adw.testing import AGAIN
 
 SHOWN = 200_000  # characters of a diff that a report carries
 ASKED = 20_000  # characters of a diff that a question carries
@@ -34,6 +34,7 @@ def run_report(progress: Progress, outcomes: Sequence[Outcome], pages: Mapping[s
     ]
     took = max(progress.last - progress.began, 0.001)
     lines += ["", f"{progress.ran} phases ran and {progress.cached} were found done; {took:.0f} s, and {progress.work:.0f} s of phases one after another.", ""]
+    lines += _checks(progress)
     lines += _apart(progress)
     lines += spending(progress.spent_by_phase)
     if held := [f"{phase} {size / 1e6:,.0f} MB" for phase, size in progress.memory.items() if size]:
@@ -52,9 +53,10 @@ def issue_report(hub: Source, issue: Issue, outcome: Outcome, progress: Progress
     newest = newest_results(hub.mirror, issue.key)
     if plan := newest_plan(hub, issue):
         lines += _plan(plan)
-    for phase in ("test", "review"):
-        if sha := newest.get(phase):
-            lines += _verdict(phase, Verdict(**json.loads(hub.mirror.message(sha))))
+    for phase in ("test", "review", *progress.checks):
+        name = f"{phase} ({progress.standing(phase)})" if phase in progress.checks else phase.capitalize()
+        for verdict in verdicts(hub.mirror, issue.key, phase, outcome.sha):
+            lines += _verdict(name, verdict)
     if change := outcome.sha or newest.get("document") or newest.get("build"):
         lines += ["## Change", "", fenced(hub.mirror.diff(f"{change}^", change)[:SHOWN], "diff"), ""]
     lines += spending(progress.spent_on(issue.id))
@@ -106,14 +108,27 @@ def _plan(plan: Plan) -> list[str]:
     return lines
 
 
-def _verdict(phase: str, verdict: Verdict) -> list[str]:
-    """How a test or a review ended, and what was found."""
-    lines = [f"## {phase.capitalize()}: {'passed' if verdict.passed else 'no'}", "", fenced(verdict.log), ""]
+def _verdict(what: str, verdict: Verdict) -> list[str]:
+    """How a test, a review or a check ended, and what was found."""
+    ended = "flaky" if verdict.flaky else "passed" if verdict.passed else "no"
+    lines = [f"## {what}: {ended}", "", fenced(verdict.log), ""]
     if verdict.findings:
         lines += _table(
             ("severity", "place", "finding"), [[found.severity, _files([found.place] if found.place else []), _plain(found.text)] for found in verdict.findings]
         )
     return lines
+
+
+def _checks(progress: Progress) -> list[str]:
+    """How often each check of the repository's own ended how, over all issues; what it said to the branch as it is; what is flaky."""
+    lines = []
+    if progress.checks:
+        ended = {name: Counter(row.cells[name].state for row in progress.rows.values() if name in row.cells) for name in progress.checks}
+        rows = [[name, progress.standing(name), ", ".join(f"{number} {state}" for state, number in sorted(ended[name].items()))] for name in progress.checks]
+        lines += ["## Checks", "", *_table(("check", "counts as", "issues"), rows)]
+    for name, log in progress.red.items():
+        lines += [f"`{name}` says no to the branch as it is:", "", fenced(log), ""]
+    return [*lines, *(f"- {line}" for line in progress.flakes), *([""] if progress.flakes else [])]
 
 
 def _files(names: Sequence[str]) -> str:
@@ -132,7 +147,8 @@ def logs_elsewhere(journal: Journal, issue: Issue) -> list[tuple[Path, str]]:
     for event in journal.events()[0]:
         if "folder" in event and event["event"] == "phase" and event["issue"] == issue.id:
             stem = f"{event['try']}-{event['phase']}"
-            found[stem] = Path(f"{event['host']}:{event['folder']}/logs/{issue.key}/{stem}.log")
+            for name in (stem, *([f"{stem}{AGAIN}"] if event["state"] == "flaky" else [])):
+                found[name] = Path(f"{event['host']}:{event['folder']}/logs/{issue.key}/{name}.log")
     return [(found[stem], "") for stem in sorted(found)]
 
 
@@ -157,16 +173,28 @@ def _plan_files(plan: Plan) -> str:
     return f"\nFiles: {_files(plan.files)}\n" if plan.files else ""
 
 
-def newest_results(mirror: Git, issue_key: str) -> dict[str, str]:
-    """The newest recorded commit of each phase of an issue."""
+def newest_results(mirror: Git, issue_key: str, checks: Collection[str] = ()) -> dict[str, str]:
+    """The newest recorded commit of each phase of an issue, and of each of these checks."""
     out = mirror.run("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", f"refs/adw/{issue_key}")
     found: dict[str, str] = {}
     for line in out.splitlines():
         name, sha = line.split(" ")
         phase = name.split("/")[3]
-        if phase in PHASES:
+        if phase in PHASES or phase in checks:
             found[phase] = sha
     return found
+
+
+def verdicts(mirror: Git, issue_key: str, phase: str, landed: str = "") -> list[Verdict]:
+    """The verdict of a phase on what landed, else the newest; and before it those that are flaky.
+
+    In the train a change is judged on top of several others: on top of what it landed on, it was what landed.
+    """
+    shas = mirror.run("for-each-ref", "--sort=committerdate", "--format=%(objectname)", f"refs/adw/{issue_key}/{phase}").split()
+    onto = mirror.find(f"{landed}^") if landed else None
+    last = next((sha for sha in reversed(shas) if onto and mirror.find(f"{sha}^^") == onto), next(reversed(shas), ""))
+    found = {sha: results.read(mirror, sha, Verdict) for sha in shas}
+    return [*(verdict for sha, verdict in found.items() if verdict.flaky and sha != last), *([found[last]] if last else [])]
 
 
 def newest_plan(hub: Source, issue: Issue) -> Plan | None:

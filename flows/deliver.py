@@ -23,6 +23,7 @@ from adw.model import Attempt, Change, Issue, Outcome, Plan, Verdict
 from adw.partition import Partition
 from flows.adding import take_up
 from flows.approval import Approval, Form, PlanApproval, ask_a_person
+from flows.checks import noes
 from flows.delivery import Delivery, run_name
 from flows.reports import publish
 from flows.start import begun
@@ -70,6 +71,8 @@ def worked_on(work: Work, delivery: Delivery) -> list[Outcome]:
         return foreseen(work)
     if delivery.only == "plan":
         return deliver_all(work, _planned, allow_red_base=True)
+    if any(issue.id not in work.landed for issue in work.issues):
+        work.checks.begin()
     return deliver_all(work, _delivered, allow_red_base=delivery.allow_red_base)
 
 
@@ -100,10 +103,12 @@ def deliver_all(work: Work, how: How, *, allow_red_base: bool) -> list[Outcome]:
                 for issue in new:
                     workers.submit(contextvars.copy_context().run, deliver_one, work, issue, how)
                 new = take_up(work)
-            return [work.outcomes[issue.id].result() for issue in work.issues]
+            outcomes = [work.outcomes[issue.id].result() for issue in work.issues]
+            work.checks.settle()
         except BaseException:  # as when a worker cancels the flow: the agents first, or their tasks would not end
             proc.end_all()
             raise
+    return outcomes
 
 
 def check_base(work: Work) -> None:
@@ -268,15 +273,12 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
         return sha
     if "landing" in work.site.config.approve:
         first = phases.candidate(work.site, issue, change, ground(work, issue))
-        tested = work.submit(tasks.test, issue, first, attempt)
-        verdict, reviewed, documented = work.results([tested, *judged(work, issue, change, attempt)])
-        insist({"the tests fail": verdict, UNFIT: reviewed})
+        documented = fit(work, [*judged(work, issue, change, attempt), *work.checks.proof(issue, first, attempt)])
         approved(work, issue, documented)
         return land_in_turn(work, issue, documented, attempt)
     seat = work.train.board(issue, attempt, change)
     try:
-        reviewed, documented = work.results(judged(work, issue, change, attempt))
-        insist({UNFIT: reviewed})
+        documented = fit(work, judged(work, issue, change, attempt))
     except BaseException as no:
         work.train.leave(seat, hear=isinstance(no, AgentFailed))
         if seat.landed.done() and seat.landed.exception() is None:
@@ -289,15 +291,23 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
 
 
 def judged(work: Work, issue: Issue, change: Change, attempt: int) -> list[Call]:
-    """Have a change reviewed and documented."""
-    return [work.submit(task, issue, change, attempt) for task in (tasks.review, tasks.document)]
+    """Have a change reviewed, documented and checked."""
+    calls = [work.submit(task, issue, change, attempt) for task in (tasks.review, tasks.document)]
+    return [*calls, *work.checks.submit(issue, change, attempt)]
+
+
+def fit(work: Work, calls: list[Call]) -> Change:
+    """The documented change, once all that is called has ended: review, documentation, and more that judges. AgentFailed, with the logs, if some say no."""
+    reviewed, documented, *verdicts = work.results(calls)
+    insist({UNFIT: reviewed, **work.checks.worded(list(zip(calls[2:], verdicts, strict=True)))})
+    return cast("Change", documented)
 
 
 def against(tested: "Future[Verdict] | None") -> list[str]:
     """What the tests say against a change, once they have ended."""
     if tested is None or tested.cancelled() or tested.exception() or tested.result().passed:
         return []
-    return [f"the tests fail:\n{tested.result().log}"]
+    return [tested.result().log]
 
 
 def land_in_turn(work: Work, issue: Issue, change: Change, attempt: int) -> str:
@@ -344,6 +354,5 @@ def landed_since(work: Work, issue: Issue, base: str) -> str:
 
 def insist(verdicts: dict[str, Verdict]) -> None:
     """AgentFailed, with their logs, if some verdicts are no."""
-    noes = [f"{what}:\n{verdict.log}" for what, verdict in verdicts.items() if not verdict.passed]
-    if noes:
-        raise AgentFailed("\n\n".join(noes))
+    if said := noes(verdicts):
+        raise AgentFailed("\n\n".join(said))

@@ -22,9 +22,9 @@ EACH = 2.0  # seconds between looks
 def insist_on_memory(config: Config) -> None:
     """Misuse if a phase reserves more memory than this host could ever lend."""
     most = int(psutil.virtual_memory().total * guard.SAFETY)
-    for phase in (*AGENT_PHASES, "test"):
+    for phase in (*AGENT_PHASES, "test", *config.checks):
         if (asked := config.reserved(phase)) > most:
-            table = "test" if phase == "test" else f"agent.{phase}"
+            table = "test" if phase == "test" else f"checks.{phase}" if phase in config.checks else f"agent.{phase}"
             msg = f"{phase} reserves {asked / guard.GB:.1f} GB of memory, and this host can lend {most / guard.GB:.1f} GB at most: lower `memory` in [{table}] of adw.toml"
             raise Misuse(msg)
 

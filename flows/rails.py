@@ -8,7 +8,6 @@ from adw.errors import AgentFailed, Collided
 from adw.model import Arrival, Candidate, Change, Issue, Verdict
 from adw.train import Seat
 from flows.work import Work
-from tasks import phases as tasks
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,7 @@ class Rails:
 
     def prove(self, seat: Seat, candidate: Candidate, unwanted: Callable[[], bool]) -> Verdict:
         """Test a candidate."""
-        verdict: Verdict = self.work.run(tasks.test, seat.issue, candidate, seat.attempt, unwanted=unwanted)
-        return verdict
+        return self.work.checks.prove(seat.issue, candidate, seat.attempt, unwanted)
 
     def land(self, seats: Sequence[Seat]) -> bool:
         """Have those at the front land together."""
@@ -41,5 +39,5 @@ class Rails:
 
     def blame(self, seat: Seat, candidate: Candidate, verdict: Verdict) -> AgentFailed:
         """The log; the fault may be in what the change and those that landed since it began are together."""
-        said = f"the tests fail on top of {candidate.onto[:10]}:\n{verdict.log}"
+        said = f"on top of {candidate.onto[:10]}, {verdict.log}"
         return AgentFailed(said) if candidate.onto == seat.change.base else Collided(said)

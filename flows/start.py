@@ -21,6 +21,7 @@ from adw.pool import Pool
 from adw.train import Train
 from flows import blocks
 from flows.adding import take_up
+from flows.checks import Checks
 from flows.cluster import opened
 from flows.delivery import Delivery, configured, new_name
 from flows.lending import Lending, insist_on_memory
@@ -56,6 +57,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         work.include(graph.in_order(asked, frozenset(landed)))
         take_up(work)
         work.train = Train(Rails(work), lambda: places.slots, landed, tip, squash=config.squash_train)
+        work.checks = Checks(work)
         if not (cluster or delivery.dry_run):
             stack.enter_context(_lent(config, places, journal))
         _begin(work)
@@ -65,6 +67,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
             stack.enter_context(throttle.kept())
             stack.enter_context(at_desk(config, journal))  # for the whole run, though phases come and go
         yield work
+        work.checks.settle()
 
 
 @contextmanager
@@ -109,6 +112,7 @@ def _begin(work: Work) -> None:
         pid=os.getpid(),
         birth=proc.born(os.getpid()),
         issues=_named(work.issues),
+        checks={name: check.required for name, check in work.site.config.checks.items()},
     )
 
 

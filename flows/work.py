@@ -8,7 +8,7 @@ from concurrent.futures import Future, wait
 from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import dask
 import dask.config
@@ -37,8 +37,11 @@ from tasks import phases as tasks
 from tasks import wanted
 from tasks.remote import Done
 
+if TYPE_CHECKING:
+    from flows.checks import Checks
+
 SPARE_THREADS = 4  # for what needs no slot
-KINDS: dict[str, Any] = {"plan": Plan, "build": Change, "test": Verdict, "review": Verdict, "document": Change}
+KINDS: dict[str, Any] = {"plan": Plan, "build": Change, "test": Verdict, "review": Verdict, "document": Change}  # of a check: Verdict
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Call:
 
     task: Task[Any, Any]
     args: tuple[Any, ...]  # but the site; the issue comes first
+    unwanted: Callable[[], bool] = never
+    aside: bool = False  # it takes the slots that nobody else wants
     done: "Future[Done]" = field(default_factory=Future)
 
     @property
@@ -71,6 +76,7 @@ class Work:
     forecast: Forecast = field(init=False)
     _order: dict[str, int] = field(init=False, default_factory=dict)  # of the issues
     train: Train = field(init=False)
+    checks: "Checks" = field(init=False)
     partition: Partition = field(init=False)
     beginning: threading.Semaphore = field(
         default_factory=lambda: threading.Semaphore(4)
@@ -106,17 +112,16 @@ class Work:
 
     def run(self, task: Task[Any, Any], *args: Any, unwanted: Callable[[], bool] = never) -> Any:
         """Have a phase run, and wait for its result. Interrupted if nobody wants it any more."""
-        call = Call(task, args)
-        self._have_done(call, unwanted)
+        call = Call(task, args, unwanted)
+        self._have_done(call)
         return self.result(call)
 
-    def submit(self, task: Task[Any, Any], *args: Any) -> Call:
-        """Have a phase run as soon as there is a slot for it. Interrupted if the run was told to end."""
+    def submit(self, task: Task[Any, Any], *args: Any, unwanted: Callable[[], bool] = never, aside: bool = False) -> Call:
+        """Have a phase run as soon as there is a slot for it; with `aside`, one that nobody else wants. Interrupted if the run was told to end."""
         proc.go_on()
-        call = Call(task, args)
-        threading.Thread(
-            target=contextvars.copy_context().run, args=[self._have_done, call, never], name=f"{task.name} of {call.issue.id}", daemon=True
-        ).start()
+        call = Call(task, args, unwanted, aside)
+        name = f"{task.name} of {call.issue.id}"
+        threading.Thread(target=contextvars.copy_context().run, args=[self._have_done, call], name=name, daemon=True).start()
         return call
 
     def land(self, arrivals: Sequence[Arrival]) -> bool:
@@ -128,53 +133,59 @@ class Work:
     def _about(self, task: Task[Any, Any]) -> list[str]:
         return [f"repository:{self.hub.place.slug}", f"phase:{task.name}"]  # the task adds the issue
 
-    def _have_done(self, call: Call, unwanted: Callable[[], bool]) -> None:
+    def _have_done(self, call: Call) -> None:
         """Have a phase run when it is its turn; what git knows already needs no slot."""
         try:
             proc.go_on()
             key, name = self.key(call), call.task.name
-            known = None if call.task.refresh_cache else results.find(self.hub, name, key, KINDS[name])
+            known = None if call.task.refresh_cache else results.find(self.hub, name, key, KINDS.get(name, Verdict))
             if known is not None:
-                done = Done(known, cached=True) if self.cluster else self._done_here(call, unwanted, known=True)
+                done = Done(known, cached=True) if self.cluster else self._done_here(call, known=True)
             else:
-                with self.places.lent(self._wish(call, unwanted)) as place:
-                    done = self._done_there(self.cluster, place, call, unwanted) if self.cluster else self._done_here(call, unwanted)
+                with self.places.lent(self._wish(call)) as place:
+                    done = self._done_there(self.cluster, place, call) if self.cluster else self._done_here(call)
         except BaseException as no:  # noqa: BLE001 - for whoever asks for the result
             call.done.set_exception(no)
         else:
             call.done.set_result(done)
 
-    def _wish(self, call: Call, unwanted: Callable[[], bool]) -> Wish:
+    def _wish(self, call: Call) -> Wish:
         """What a phase asks for, and its rank: a function, as the train moves meanwhile."""
         issue, phase, config = call.issue, call.task.name, self.site.config
-        base, reserved = call.task.fn is tasks.test_base.fn, config.reserved(phase)
+        base, reserved = call.task.fn in {tasks.test_base.fn, tasks.check_base.fn}, config.reserved(phase)
+        like = phase if phase in KINDS else "test"  # of checks nothing is foreseen
+
+        def rank() -> Rank:
+            way, place = self.forecast.remaining(issue, like), self._order.get(issue.id, 0)
+            return Rank.of(issue, phase, way, place, front=base or self.train.leads(issue))._replace(aside=call.aside)
+
         return Wish(
             issue=issue.id,
             phase=phase,
-            rank=lambda: Rank.of(issue, phase, self.forecast.remaining(issue, phase), self._order.get(issue.id, 0), front=base or self.train.leads(issue)),
+            rank=rank,
             memory=reserved / guard.GB or config.pool.memory_gb,
             reserved=bool(reserved),
             asks_model=tasks.LLM in call.task.tags,
-            unwanted=unwanted,
+            unwanted=call.unwanted,
         )
 
-    def _done_here(self, call: Call, unwanted: Callable[[], bool], *, known: bool = False) -> Done:
+    def _done_here(self, call: Call, *, known: bool = False) -> Done:
         """Have a phase run in a thread of this process. What is known asks no model, so it does not wait for others who do."""
         task = call.task.with_options(tags=["known"]) if known else call.task
         with tags(*self._about(task)), nullcontext() if known else dask.annotate(resources={"agent": 1}):  # type: ignore[attr-defined]
             future = task.submit(self.site, *call.args)
-        with wanted.minded(future.task_run_id, unwanted):
+        with wanted.minded(future.task_run_id, call.unwanted):
             try:
                 return Done(future.result(), future.state.name == "Cached")
             except CancelledRun as no:
                 raise Interrupted(str(no)) from no
 
-    def _done_there(self, cluster: Cluster, place: str, call: Call, unwanted: Callable[[], bool]) -> Done:
+    def _done_there(self, cluster: Cluster, place: str, call: Call) -> Done:
         """Have a phase run on another worker, which finds in the hub what it needs."""
         for candidate in (arg for arg in call.args if isinstance(arg, Candidate) and arg.sha != arg.onto):
             self.hub.hold(call.issue.key, candidate.sha)
         with tags(*self._about(call.task)):
-            return cluster.run(place, call.task, call.args, self.site.config, unwanted)
+            return cluster.run(place, call.task, call.args, self.site.config, call.unwanted)
 
     def result(self, call: Call) -> Any:
         """The result of a phase. One that Prefect had cached is kept in git, too; it is made again if its commit is gone."""

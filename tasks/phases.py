@@ -1,4 +1,4 @@
-"""Plan, build, test, review, document and land as Prefect tasks.
+"""Plan, build, test, review, document and land as Prefect tasks, and the checks of a repository's own.
 
 Each is keyed by what decides its result (the key functions of `adw.phases`), so that Prefect's cache deduplicates; the same key
 at the same time is run once, because `adw.results.once` holds the kernel's lock for it and looks again. Only `Transient` errors
@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.runtime import task_run
 
-from adw import landing, phases, results
+from adw import checks, landing, phases, results
 from adw.errors import Interrupted, Transient
 from adw.mirror import Hub
 from adw.model import Arrival, Attempt, Candidate, Change, Issue, Order, Plan, Verdict
@@ -57,6 +57,11 @@ def by_review(_context: object, given: dict[str, Any]) -> str:
     return "review-" + phases.review_key(given["site"], given["issue"], given["change"])
 
 
+def by_check(_context: object, given: dict[str, Any]) -> str:
+    """The cache key of a check."""
+    return "check-" + checks.key(given["site"], given["issue"], given["name"], given["about"])
+
+
 def by_document(_context: object, given: dict[str, Any]) -> str:
     """The cache key of the documentation."""
     return "document-" + phases.document_key(given["site"], given["issue"], given["change"])
@@ -82,8 +87,15 @@ def kept(site: Site, order: Order, key: str, kind: type[Result], make: Callable[
             mark.state = "cut"
             return cast("Result", wanted.given_up(str(no)))
         Shelf.of(site.hub().place, order).forget()  # nothing is left to go on with
-        mark.state = "cached" if found else "no" if isinstance(result, Verdict) and not result.passed else "done"
+        mark.state = "cached" if found else ended(result)
     return result
+
+
+def ended(result: Result) -> str:
+    """The state of a phase that came to a result."""
+    if not isinstance(result, Verdict):
+        return "done"
+    return "flaky" if result.flaky else "done" if result.passed else "no"
 
 
 @task(task_run_name="plan: {issue.title}", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_plan), **KEPT, **RETRIED)
@@ -119,6 +131,28 @@ def review(site: Site, issue: Issue, change: Change, attempt: int) -> Verdict:
     """Whether the agent finds the change fit to land."""
     key = phases.review_key(site, issue, change)
     return kept(site, site.order(issue, "review", attempt), key, Verdict, lambda: phases.review(site, issue, change, attempt, secrets(site)))
+
+
+# A check is a phase by its name: `check.with_options(name=…)`, so that what is kept of it is found by that.
+@task(task_run_name="{name}: {issue.title} (try {attempt})", cache_policy=CacheKeyFnPolicy(cache_key_fn=by_check), **KEPT, **RETRIED)
+def check(site: Site, issue: Issue, name: str, about: Candidate | Change, attempt: int) -> Verdict:
+    """What the command of a check says."""
+    key = checks.key(site, issue, name, about)
+    return kept(site, site.order(issue, name, attempt), key, Verdict, lambda: checks.run(site, issue, name, about, attempt))
+
+
+@task(name="check", task_run_name="{name}: {issue.title}", cache_policy=CacheKeyFnPolicy(cache_key_fn=by_check), **KEPT, **RETRIED)
+def check_base(site: Site, issue: Issue, name: str, about: Candidate | Change) -> Verdict:
+    """That the branch as it is passes the command of a check."""
+    key = checks.key(site, issue, name, about)
+    return kept(site, site.order(issue, name), key, Verdict, lambda: checks.run_on_base(site, issue, name, about))
+
+
+@task(task_run_name="{name}: {issue.title} (try {attempt})", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_check), **KEPT, **RETRIED)
+def judge(site: Site, issue: Issue, name: str, about: Change, attempt: int) -> Verdict:
+    """What the agent says to the question of a check."""
+    key = checks.key(site, issue, name, about)
+    return kept(site, site.order(issue, name, attempt), key, Verdict, lambda: checks.judge(site, issue, name, about, attempt, secrets(site)))
 
 
 @task(task_run_name="document: {issue.title} (try {attempt})", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_document), **KEPT, **RETRIED)

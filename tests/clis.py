@@ -4,7 +4,7 @@
     npm install --prefix FOLDER/gemini @google/gemini-cli@0.61.0
     python3.11 -m venv FOLDER/mini && FOLDER/mini/bin/pip install mini-swe-agent==2.4.6          (and aider-chat==0.86.2 in FOLDER/aider)
 
-Together they are nearly 3 GB, too much for CI.
+Together they are more than 2 GB, too much for CI.
 """
 
 import os

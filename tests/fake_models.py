@@ -116,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
                 {"type": "message", "role": "assistant", "id": f"m{next(IDS)}", "content": [{"type": "output_text", "text": turn["text"], "annotations": []}]}
             )
         for tool in turn.get("tools", []):
-            call = {"call_id": f"c{next(IDS)}", "name": tool["name"]}
+            call = {"id": f"i{next(IDS)}", "call_id": f"c{next(IDS)}", "name": tool["name"], "status": "completed"}
             given = tool["input"]
             items.append(
                 {"type": "custom_tool_call", **call, "input": given}
@@ -124,10 +124,15 @@ class Handler(BaseHTTPRequestHandler):
                 else {"type": "function_call", **call, "arguments": json.dumps(given)}
             )
         usage = {"input_tokens": IN, "input_tokens_details": {"cached_tokens": CACHED}, "output_tokens": OUT, "total_tokens": IN + OUT}
-        response = {"id": f"r{next(IDS)}", "usage": usage, "output": items}
-        yield event({"type": "response.created", "response": {"id": response["id"]}})
-        for item in items:
-            yield event({"type": "response.output_item.done", "item": item})
+        response = {"id": f"r{next(IDS)}", "created_at": 1, "model": body.get("model", "fake")}
+        yield event({"type": "response.created", "response": response})
+        for i, item in enumerate(items):
+            begun = {"content": []} if item["type"] == "message" else {"arguments": ""} if item["type"] == "function_call" else {}
+            yield event({"type": "response.output_item.added", "output_index": i, "item": {**item, **begun}})
+            if item["type"] == "message":
+                yield event({"type": "response.output_text.delta", "output_index": i, "item_id": item["id"], "content_index": 0, "delta": turn["text"]})
+            yield event({"type": "response.output_item.done", "output_index": i, "item": item})
+        response |= {"usage": usage, "output": items}
         yield event({"type": "response.completed", "response": response})
 
     def _chat(self, turn: Json, body: Json, stream: bool) -> Iterator[str]:  # noqa: FBT001

@@ -2,13 +2,15 @@
 
     {"ISSUE": {"build": [{"seconds": 2, "say": "…", "edits": [EDIT…], "exit": 0, "hang": false}, …], "plan": […], …}, "*": {…}}
 
-The part is found by ADW_ISSUE (else `*`), ADW_PHASE and ADW_TRY (the last one stands for all that follow).
+The part is found by ADW_ISSUE (else `*`), ADW_PHASE and ADW_TRY (the last one stands for all that follow). A try at a build after
+the first edits files as the branch has them: what an earlier one made of them, merged, with git's markers, is of no use to it.
 EDIT is {"path", "write": text} | {"path", "append": text} | {"path", "find": text, "replace": text} | {"path", "delete": true}.
 Exits 1 if an edit does not fit what is there.
 """
 
 import json
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -35,6 +37,16 @@ def apply(edit: dict[str, Any]) -> str:
     return ""
 
 
+def put_back(path: Path) -> None:
+    """Make a file what it is on the branch."""
+    with os.popen(shlex.join(["git", "show", f"HEAD:./{path}"]) + " 2>/dev/null") as said:  # noqa: S605 - a script's path, quoted
+        text = said.read()
+    if text:
+        path.write_text(text, encoding="utf-8")
+    else:
+        path.unlink(missing_ok=True)
+
+
 def main() -> int:
     """Say, wait, edit."""
     script = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
@@ -45,6 +57,8 @@ def main() -> int:
     time.sleep(part.get("seconds", 0))
     while part.get("hang"):
         time.sleep(3600)
+    for path in {edit["path"] for edit in part.get("edits", [])} if phase == "build" and number > 1 else ():
+        put_back(Path(path))
     for edit in part.get("edits", []):
         if reason := apply(edit):
             print(reason, flush=True)

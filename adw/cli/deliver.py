@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from adw import clean, graph, guard, proc, sandbox
+from adw import checks, clean, graph, guard, proc, sandbox
 from adw.agents import ready
 from adw.agents.command import missing_program
 from adw.cli import api
@@ -70,6 +70,11 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
     if missing := missing_program(config.test.command, hub.root):
         msg = f"the test command's program {missing!r} is not installed: install it, or change test.command in adw.toml (or --test-command)"
         raise Misuse(msg)
+    for name, one in config.checks.items():
+        if missing := missing_program(one.command, hub.root):
+            msg = f"the program {missing!r} of the check {name} is not installed: install it, or change checks.{name}.command in adw.toml"
+            raise Misuse(msg)
+    checks.insist_on_prompts(hub, config.checks)
     for phase in AGENT_PHASES:
         ready(config.agent.at(phase), hub.root)
     sandbox.require(config.sandbox)
@@ -115,6 +120,8 @@ def outcome(journal: Journal) -> dict[str, Any]:
         "phases_run": progress.ran,
         "phases_cached": progress.cached,
         "spent": progress.money.flat(),
+        "checks": {name: progress.standing(name) for name in progress.checks},
+        "flaky": [{"issue": issue, "try": number, "phase": phase} for issue, number, phase in progress.flaky],
         "limits": {"breaker": progress.breaker, "agents": progress.limit or None, "slots": progress.lent, "throttled": progress.throttled},
         "issues": rows,
     }

@@ -1,4 +1,4 @@
-"""`adw show ISSUE --log PHASE`: what an agent or a test printed."""
+"""`adw show ISSUE --log PHASE`: what an agent, a test or a check printed."""
 
 import os
 import re
@@ -74,9 +74,9 @@ def _named(logs: Iterable[Path]) -> dict[tuple[int, str], Path]:
 def _reader(hub: Hub, journal: Journal, log: Path) -> type[Reader]:
     """What knows the output of the agent that worked on a phase in a run; plain text, of a test."""
     phase = log.stem.partition("-")[2]
-    if phase not in AGENT_PHASES:
-        return Reader
     config = override(hub.config(), agent__name=journal.order().get("agent"))
+    if phase not in {*AGENT_PHASES, *(name for name, check in config.checks.items() if check.prompt)}:
+        return Reader
     return READERS.get(config.agent.at(phase).name, Reader)
 
 

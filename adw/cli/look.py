@@ -83,7 +83,7 @@ def show(name: str, repo: Path, *, as_json: bool) -> None:
     ended = Outcome(issue=name, title=issue.title, state=row.state or "not ended", sha=row.sha, reason=row.reason)
     if as_json:
         spent = {phase: spent.flat() for phase, spent in progress.spent_on(name).items()}
-        print_json({"run": journal.folder.name, **asdict(ended), "results": report.newest_results(hub.mirror, issue.key), "spent": spent})
+        print_json({"run": journal.folder.name, **asdict(ended), "results": report.newest_results(hub.mirror, issue.key, progress.checks), "spent": spent})
         return
     console = Console()
     logs = [(log, "") for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]

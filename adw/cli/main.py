@@ -101,7 +101,7 @@ def plan(  # noqa: PLR0913 - as for `run`
 
 @app.command()
 def prompt(  # noqa: PLR0913 - as for `run`
-    phase: Annotated[str, typer.Argument(help="The phase: plan, build, review or document.")],
+    phase: Annotated[str, typer.Argument(help="The phase: plan, build, review or document, or the name of a check that is a prompt.")],
     issue: Annotated[str, typer.Argument(help="A Markdown file, or `-` for standard input.")],
     repo: Repo = HERE,
     branch: Branch = "",
@@ -150,7 +150,7 @@ def status(
 def show(
     issue: Annotated[str, typer.Argument(help="The issue's id.")],
     repo: Repo = HERE,
-    log: Annotated[str, typer.Option(help="Print what a phase's agent or test printed: PHASE, of the newest try, or PHASE:TRY.")] = "",
+    log: Annotated[str, typer.Option(help="Print what a phase's agent, test or check printed: PHASE, of the newest try, or PHASE:TRY.")] = "",
     *,
     raw: Annotated[bool, typer.Option("--raw", help="With --log: as it is kept, which for some agents is JSON.")] = False,
     as_json: AsJson = False,

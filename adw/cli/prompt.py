@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adw import decisions, phases, prompts, report, results
+from adw import checks, decisions, phases, prompts, report, results
 from adw.cli.deliver import configured
 from adw.errors import Misuse
 from adw.git import change_of
@@ -20,16 +20,18 @@ NO_CHANGE = "(the change is made first)"
 
 def prompt(phase: str, name: str, repo: Path, branch: str, given: dict[str, Any]) -> None:
     """Print what the agent of a phase would be sent for an issue. Nothing is started; the hub is only read."""
-    if phase not in AGENT_PHASES:
-        msg = f"no agent is asked in {phase!r}: name one of {', '.join(AGENT_PHASES)}"
-        raise Misuse(msg)
     issues = markdown.read_all([name])
     if len(issues) > 1:
         msg = f"{name} holds {len(issues)} issues: name the file of one"
         raise Misuse(msg)
     hub = find_hub(repo, branch)
+    config = configured(hub, given)
+    known = [*AGENT_PHASES, *(name for name, check in config.checks.items() if check.prompt)]
+    if phase not in known:
+        msg = f"no agent is asked in {phase!r}: name one of {', '.join(known)}"
+        raise Misuse(msg)
     sync(hub)
-    site = Site(run="", repository=str(hub.root), branch=hub.branch, config=configured(hub, given))
+    site = Site(run="", repository=str(hub.root), branch=hub.branch, config=config)
     sys.stdout.write(asked(site, hub, issues[0], phase))
 
 
@@ -40,11 +42,15 @@ def asked(site: Site, hub: Hub, issue: Issue, phase: str) -> str:
         return phases.plan_prompt(site, issue, replace(first, feedback=decisions.objections(hub, issue)))
     if phase == "build":
         return phases.build_prompt(site, issue, report.newest_plan(hub, issue) or NO_PLAN, newest(hub, issue))
-    if sha := report.newest_results(hub.mirror, issue.key).get("build"):
-        change = change_of(hub.mirror, sha)
+    sha, nothing = report.newest_results(hub.mirror, issue.key).get("build"), prompts.fence("diff", NO_CHANGE)
+    change = change_of(hub.mirror, sha) if sha else None
+    if phase in site.config.checks:
+        base, diff = (change.base, phases.diff(site, change)) if change else (hub.tip(), nothing)
+        return checks.prompt(site, issue, phase, base, diff)
+    if change:
         return phases.review_prompt(site, issue, change) if phase == "review" else phases.document_prompt(site, issue, change)
     form = phases.answer(site, phase) if phase == "review" else ""
-    return phases.told(site, issue, hub.tip(), phase, diff=prompts.fence("diff", NO_CHANGE), answer=form)
+    return phases.told(site, issue, hub.tip(), phase, diff=nothing, answer=form)
 
 
 def newest(hub: Hub, issue: Issue) -> Attempt:

@@ -13,6 +13,7 @@ STYLES = {"landed": "green", "already landed": "green", "planned": "green", "ref
 SHOWN_ROWS = 30
 SHOWN_AGENTS = 10
 WIDE = 100  # columns from which nothing is left out
+CHECKS = 11  # columns that the checks take then
 WIDER = 120  # columns from which what was spent has a column of its own
 
 
@@ -26,17 +27,20 @@ def duration(seconds: float) -> str:
 
 def table(progress: Progress, now: float, width: int = WIDE, shown_rows: int = SHOWN_ROWS) -> Table:
     """Issues × phases; where there are more than a screen holds, those that move, and how many others there are."""
-    wide, spent = width >= WIDE, width >= WIDER and bool(progress.spent)
+    wide, spent = width >= (WIDE + CHECKS if progress.checks else WIDE), width >= WIDER and bool(progress.spent)
     shown = Table(box=None, pad_edge=False, header_style="bold", expand=True, padding=(0, 1, 0, 0), caption_justify="left")
     shown.add_column("issue", no_wrap=True, overflow="ellipsis", ratio=1)
     for phase in PHASES:
         shown.add_column(phase if wide else phase[:6], no_wrap=True, width=10 if wide else 7)
+    if progress.checks:
+        shown.add_column("checks", no_wrap=True, width=10 if wide else 7, overflow="ellipsis")
     if spent:
         shown.add_column("spent", no_wrap=True, width=16)
     shown.add_column("", no_wrap=True, width=15 if wide else 8)
     rows = _moving(progress, shown_rows)
     for name, row in rows.items():
         cells = [_cell(row.cells.get(phase), now, wide=wide) for phase in PHASES]
+        cells += [_checks(progress, row)] if progress.checks else []
         cost = progress.spent.get(name, Spent())
         last = _ended(row, wide=wide) if row.state or spent else _spent(cost, wide=wide)
         shown.add_row(Text(row.title), *cells, *([_spent(cost, wide=wide)] if spent else []), last)
@@ -89,10 +93,21 @@ def _cell(cell: Cell | None, now: float, *, wide: bool) -> Text:
         "running": (f"▶ {duration(max(0.0, now - cell.since))}{again}", "cyan"),
         "done": (f"✓ {duration(cell.seconds)}{again}", "green"),
         "cached": (f"✓ cached{again}", "green dim"),
+        "flaky": (f"≈ {duration(cell.seconds)}{again}", "magenta"),
         "no": (f"✗ {duration(cell.seconds)}{again}", "yellow"),
         "failed": (f"✗ {duration(cell.seconds)}{again}", "red"),
     }
     return Text(*looks.get(cell.state, (cell.state, "dim")))
+
+
+def _checks(progress: Progress, row: Row) -> Text:
+    """All checks of an issue in one cell: the first that says no, else what runs, else how many have passed."""
+    cells = {name: cell.state for name, cell in row.cells.items() if name in progress.checks}
+    for states, sign, style in (({"no", "failed"}, "✗", "yellow"), ({"running"}, "▶", "cyan"), ({"flaky"}, "≈", "magenta")):
+        # What only speaks is named only where nothing that counts is in that state.
+        for name in sorted((name for name, state in cells.items() if state in states), key=lambda name: not progress.counts(name)):
+            return Text(f"{sign} {name}", style if progress.counts(name) else f"{style} dim")
+    return Text(f"✓ {len(cells)}", "green") if cells else Text("")
 
 
 def _ended(row: Row, *, wide: bool) -> Text:

@@ -114,6 +114,8 @@ class LineView:
             self._line(since, f"{event['issue']}: approval {event['state']}" + (f": {progress.ui}" if event["state"] == "wanted" else ""))
         elif event["event"] in {"breaker", "limit", "throttled"}:
             self._line(since, _hindrance(event))
+        elif event["event"] == "red at base":
+            self._line(since, f"the check {event['check']} is {progress.standing(event['check'])}")
         elif event["event"] == "slots":
             self._line(since, f"{event['now']} of {event['size']} slots are lent: {event['reason']}")
         elif event["event"] == "added" and event["issues"]:
@@ -186,7 +188,7 @@ def summary(console: Console, progress: Progress, seconds: float) -> None:
         console.print(f"{progress.ran} phases ran, {progress.cached} were found in the cache", highlight=False)
     if progress.spent:
         console.print(progress.money.sentence(), soft_wrap=True, highlight=False, markup=False)
-    for line in progress.hindrances:
+    for line in [*progress.doubts, *progress.hindrances]:
         console.print(Text(line, "yellow"), soft_wrap=True)
     if progress.reason:
         console.print(f"[red]{escape(progress.reason)}[/red]", soft_wrap=True)

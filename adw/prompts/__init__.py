@@ -75,6 +75,15 @@ def of_phase(git: Git, commit: str, phase: str, **values: str) -> str:
     return _filled(body(own or shipped(phase), where), where, {"rules": RULES, **values})
 
 
+def own(git: Git, commit: str, name: str) -> str:
+    """The text of a prompt that only a repository has, as it is. Misuse if there is none of that name at a commit."""
+    where = f"{FOLDER}/{name}.md"
+    if not (text := git.text(commit, where)):
+        msg = f"there is no {where}: commit one, or write the prompt in more than one word"
+        raise Misuse(msg)
+    return body(text, where)
+
+
 def body(text: str, where: str) -> str:
     """A prompt without its front matter; Misuse if that is no YAML."""
     if not text.startswith("---\n") or "\n---\n" not in text:

@@ -15,6 +15,15 @@ def started(at: float = 1.0, pid: int = 7) -> dict[str, Any]:
     return {"event": "flow started", "timestamp": at, "flow_run": f"run-{pid}", "ui": "", "pid": pid, "birth": 0.5, "issues": issues}
 
 
+def checked(at: float = 1.0, **required: bool) -> dict[str, Any]:
+    """The start of a run that has checks of its own, each required or not."""
+    return started(at) | {"checks": required}
+
+
+def red(check: str, log: str = "old sins") -> dict[str, Any]:
+    return {"event": "red at base", "timestamp": 10.0, "check": check, "log": log}
+
+
 def doing(what: str, phase: str = "build", issue: str = "a") -> dict[str, Any]:
     return {"event": "doing", "timestamp": 10.0, "issue": issue, "phase": phase, "try": 1, "doing": what}
 

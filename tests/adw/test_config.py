@@ -57,6 +57,40 @@ def test_a_bad_value_is_named_and_shown(text: str, named: str) -> None:
     assert "it is" in str(no.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[checks.test]\ncommand = 'x'", r"`checks.test`: .*plan, build, test, .* are adw's own \(it is 'test'\)"),
+        ("[checks.landed]\ncommand = 'x'", r"`checks.landed`: .*are adw's own"),
+        ("[checks.lint-again]\ncommand = 'x'", r"`checks.lint-again`: .*what ends in -again"),
+        ("[checks.'a b']\ncommand = 'x'", r"`checks.a b`: .*must be a plain word: .* \(it is 'a b'\)"),
+        ("[checks.Lint]\ncommand = 'x'", r"`checks.Lint`: .*must be a plain word"),
+        ("[checks.lint]\nminutes = 3", r"`checks.lint`: .*it needs a `command` or a `prompt`, and not both"),
+        ("[checks.lint]\ncommand = 'x'\nprompt = 'y'", r"`checks.lint`: .*it needs a `command` or a `prompt`, and not both"),
+        ("[checks.lint]\nprompt = 'x'\non = 'candidate'", r"`checks.lint`: .*a prompt judges the change: leave `on` out"),
+        ("[checks.lint]\ncommand = 'x'\nmodel = 'y'", r"`checks.lint`: .*a command has no `model`"),
+        ("[checks.lint]\ncommand = 'x'\non = 'tip'", r"`checks.lint.on`: .*it is 'tip'"),
+        ("[checks.lint]\ncommand = 'x'\nflaky = 'retry'", r"`checks.lint.flaky`: .*it is 'retry'"),
+        ("[checks.lint]\ncomand = 'x'", r"`checks.lint.comand`: did you mean `command`\?"),
+        ("[prices.m]\ninputs = 1", r"`prices.m.inputs`: did you mean `input`\?"),
+    ],
+)
+def test_what_is_wrong_with_a_check_is_said_with_its_name(text: str, said: str) -> None:
+    with pytest.raises(Misuse, match=said):
+        parse(text, "adw.toml")
+
+
+def test_a_command_judges_what_would_land_and_a_prompt_the_change() -> None:
+    checks = parse("[checks]\na = {command = 'x'}\nb = {prompt = 'Is it?'}\nc = {command = 'x', on = 'change'}", "adw.toml").checks
+    assert {name: check.about for name, check in checks.items()} == {"a": "candidate", "b": "change", "c": "change"}
+
+
+def test_a_check_reserves_its_own_memory_and_a_prompt_else_that_of_the_review() -> None:
+    checks = "[checks]\na = {command = 'x'}\nb = {command = 'x', memory = '2GB'}\nc = {prompt = 'Is it?'}\nd = {prompt = 'Is it?', memory = '2GB'}\n"
+    config = parse(f"{checks}[agent.review]\nmemory = '3GB'", "adw.toml")
+    assert [config.reserved(name) // 10**9 for name in ("a", "b", "c", "d")] == [0, 2, 3, 2]
+
+
 def test_each_wrong_key_has_a_line() -> None:
     with pytest.raises(Misuse) as no:
         parse("a = 1\ntries = 0\n[pool]\nb = 2", "adw.toml")

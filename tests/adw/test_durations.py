@@ -27,10 +27,15 @@ def run(place: Place, number: int, *phases: tuple[str, str, float]) -> Journal:
 
 
 def test_a_phase_takes_the_median_of_those_that_came_to_an_end(place: Place) -> None:
-    run(place, 1, ("build", "done", 60), ("build", "failed", 1), ("test", "no", 5))
-    run(place, 2, ("build", "done", 80), ("build", "done", 900), ("test", "cached", 0))
+    run(place, 1, ("build", "done", 60), ("build", "failed", 1), ("review", "no", 5))
+    run(place, 2, ("build", "done", 80), ("build", "done", 900), ("review", "cached", 0))
     found = learned(place)
-    assert (found["build"], found["test"]) == (Learned(80, 3), Learned(5, 1))
+    assert (found["build"], found["review"]) == (Learned(80, 3), Learned(5, 1))
+
+
+def test_a_test_that_said_no_or_is_flaky_was_run_twice_and_is_not_learned_from(place: Place) -> None:
+    run(place, 1, ("test", "no", 10), ("test", "flaky", 12), ("test", "done", 5))
+    assert learned(place)["test"] == Learned(5, 1)
 
 
 def test_what_no_run_has_told_is_a_guess_and_says_so(place: Place) -> None:

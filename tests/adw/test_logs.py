@@ -18,6 +18,7 @@ from adw.errors import Misuse
 from adw.journal import Journal
 from adw.mirror import Hub
 from adw.model import Issue, Order
+from tests.conftest import Repository
 
 INIT = {"type": "system", "subtype": "init", "session_id": "cd905907", "model": "claude-sonnet-4-5"}
 RETRY = {"type": "system", "subtype": "api_retry", "attempt": 2, "error": "rate_limit"}
@@ -117,6 +118,16 @@ def test_the_log_of_an_agent_is_readable_that_of_a_test_is_text_and_raw_is_as_it
     assert printed(hub, capfdbinary, "build") == "→ Edit shelf/a.py\n"
     assert printed(hub, capfdbinary, "test") == '{"type": "system"}\n'
     assert printed(hub, capfdbinary, "build", raw=True) == line
+
+
+def test_the_log_of_a_check_is_shown_by_its_name_that_of_a_prompt_as_an_agents(
+    hub: Hub, issue: Issue, repository: Repository, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    repository.commit("configure", **{"adw.toml": '[checks]\nlint = {command = "x"}\nwords = {prompt = "Is it?"}\n'})
+    line = json.dumps(tool("Read", file_path="a.py")) + "\n"
+    for name in ("lint", "words", "test-again"):
+        log_of(hub, issue, f"r1:{name}:1", line)
+    assert [printed(hub, capfdbinary, name) for name in ("words", "lint", "test-again")] == ["→ Read a.py\n", line, line]
 
 
 @pytest.mark.parametrize("wanted", ["biuld", "build:3", "plan", "build:"])

@@ -2,7 +2,7 @@ import pytest
 
 from adw.money import Spent, Tokens
 from adw.progress import Progress
-from tests.adw.events import doing, folded, outcome, paid, phase, started
+from tests.adw.events import checked, doing, folded, outcome, paid, phase, red, started
 
 
 def test_a_cell_is_the_newest_state_of_its_phase() -> None:
@@ -17,7 +17,7 @@ def test_a_cell_is_that_of_the_newest_try() -> None:
     assert (progress.rows["a"].cells["build"].attempt, progress.rows["a"].tries) == (2, 2)
 
 
-@pytest.mark.parametrize("state", ["done", "no"])
+@pytest.mark.parametrize("state", ["done", "no", "flaky"])
 def test_what_this_run_made_is_not_shown_as_found(state: str) -> None:
     progress = folded(phase(state), phase("cached"))
     assert (progress.rows["a"].cells["build"].state, progress.ran, progress.cached) == (state, 1, 1)
@@ -123,3 +123,33 @@ def test_what_keeps_agents_from_the_model_is_told_until_it_is_over() -> None:
 def test_a_new_process_of_a_run_begins_without_breaker_and_limit() -> None:
     progress = folded({"event": "breaker", "state": "halted", "reason": "key"}, {"event": "limit", "now": 1, "configured": 4}, started(30.0, pid=8))
     assert progress.hindrances == []
+
+
+def test_a_check_counts_if_it_is_required_and_was_not_red_before() -> None:
+    progress = folded(checked(lint=True, words=False, old=True, shy=False), red("old"), red("shy"))
+    assert [progress.counts(name) for name in ("lint", "words", "old", "shy", "unknown")] == [True, False, False, False, False]
+    assert [progress.standing(name) for name in progress.checks] == [
+        "required",
+        "advisory",
+        "red at the base: not required in this run",
+        "advisory, red at the base",
+    ]
+    assert progress.doubts == ["the check old is red at the base: not required in this run", "the check shy is advisory, red at the base"]
+
+
+def test_a_run_that_goes_on_looks_at_the_branch_anew() -> None:
+    assert folded(checked(old=True), red("old"), checked(20.0, old=True)).red == {}
+
+
+def test_what_is_flaky_is_told_once_with_its_issue_and_try() -> None:
+    progress = folded(
+        phase("flaky", "test"), phase("flaky", "test"), phase("flaky", "lint", 2), phase("done", "test", 2), phase("flaky", "test", issue="(base)")
+    )
+    said = "is flaky: it failed, and passed on the same tree"
+    assert progress.flakes == [f"test of a {said}", f"lint of a (try 2) {said}", f"test of (base) {said}"]
+
+
+def test_checks_are_part_of_the_work() -> None:
+    progress = folded(checked(lint=True, words=False), phase("done", "lint"), phase("flaky", "test"), phase("running", "words"))
+    assert progress.percent == 100 * 2 / (2 * 8)
+    assert folded(checked(lint=True), phase("done", "lint"), outcome("landed"), outcome("refused", "b")).percent == 100

@@ -24,6 +24,7 @@ def test_what_the_next_landing_waits_for_goes_first_then_priority_then_what_is_b
         of("test", priority=-1),
     ]
     assert all(first < second for first, second in pairwise(order))
+    assert order[-1] < order[0]._replace(aside=True)  # what nobody waits for is last, whatever else it is
 
 
 def test_test_review_and_documentation_of_equal_issues_are_equals() -> None:

@@ -1,5 +1,6 @@
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -7,7 +8,7 @@ from adw import report, results
 from adw.mirror import Hub
 from adw.model import Finding, Issue, Item, Outcome, Plan, Verdict
 from adw.phases import Site
-from tests.adw.events import folded, outcome, paid, phase
+from tests.adw.events import checked, folded, outcome, paid, phase, red
 from tests.conftest import Repository
 
 LANDED = Outcome(issue="a", title="Add a", state="landed", sha="0123456789abcdef", tries=1)
@@ -23,12 +24,12 @@ def table(text: str, head: str) -> list[str]:
     return list(takewhile(lambda line: line.startswith("|"), lines[lines.index(head) + 2 :]))
 
 
-def told(hub: Hub, repository: Repository, site: Site, phase: str, result: Plan | Verdict) -> str:
+def told(hub: Hub, repository: Repository, site: Site, phase: str, result: Plan | Verdict, *events: dict[str, Any]) -> str:
     """The report of an issue that has one result."""
     issue = Issue(id="a", title="Add a", body="please")
     results.record(hub, site.order(issue, phase), "0123456789abcdef" * 4, result, repository.tip)
     ended = Outcome(issue="a", title="Add a", state="refused", reason="no")
-    return report.issue_report(hub, issue, ended, folded(), [])
+    return report.issue_report(hub, issue, ended, folded(*events), [])
 
 
 def test_the_run_has_a_row_for_each_phase_over_all_issues_and_tries_and_one_in_all() -> None:
@@ -97,3 +98,45 @@ def test_a_plan_in_words_alone_has_neither(hub: Hub, repository: Repository, sit
 def test_a_log_is_linked_where_it_has_an_address(address: str, line: str, hub: Hub, issue: Issue) -> None:
     ended = Outcome(issue="i1", title="Add i1", state="refused")
     assert line in report.issue_report(hub, issue, ended, folded(), [(Path("x/1-build.log"), address)]).splitlines()
+
+
+def test_an_issue_tells_the_verdict_of_each_check_and_what_it_counts_for(hub: Hub, repository: Repository, site: Site) -> None:
+    for verdict, events, head in (
+        (Verdict(passed=True, log="ok"), [checked(lint=True)], "## lint (required): passed"),
+        (Verdict(passed=False, log="ok"), [checked(lint=False)], "## lint (advisory): no"),
+        (Verdict(passed=True, log="ok", flaky=True), [checked(lint=True)], "## lint (required): flaky"),
+        (Verdict(passed=False, log="ok"), [checked(lint=True), red("lint")], "## lint (red at the base: not required in this run): no"),
+    ):
+        assert f"{head}\n\n```\nok\n```\n" in told(hub, repository, site, "lint", verdict, *events)
+
+
+def test_a_flaky_test_is_no_passed_one(hub: Hub, repository: Repository, site: Site) -> None:
+    assert "## Test: flaky\n\n```\nboth logs\n```\n" in told(hub, repository, site, "test", Verdict(passed=True, log="both logs", flaky=True))
+
+
+def test_an_issue_that_landed_shows_what_was_said_of_it_where_it_landed_and_all_that_is_flaky(hub: Hub, repository: Repository, site: Site) -> None:
+    issue, base = Issue(id="a", title="Add a", body="please"), repository.tip
+    landed, other = repository.commit("landed"), repository.commit("on top of others")
+    hub.tip()
+    for number, (passed, flaky, about) in enumerate([(True, False, landed), (True, True, other), (False, False, other)]):
+        verdict = Verdict(passed=passed, log=f"{number}", flaky=flaky)
+        results.record(hub, site.order(issue, "test"), f"{number}" * 64, verdict, about)
+    assert [verdict.log for verdict in report.verdicts(hub.mirror, issue.key, "test", landed)] == ["1", "0"]
+    assert [verdict.log for verdict in report.verdicts(hub.mirror, issue.key, "test")][:1] == ["1"]
+    assert report.verdicts(hub.mirror, issue.key, "lint", base) == []
+
+
+def test_the_run_tells_of_each_check_what_it_counts_for_and_how_it_ended() -> None:
+    of_a = [phase("done", "lint"), phase("no", "words"), phase("flaky", "test")]
+    text = report.run_report(folded(checked(lint=True, words=False, old=True), red("old", "line 3"), *of_a, phase("flaky", "lint", issue="b")), [LANDED], {})
+    assert table(text, "| check | counts as | issues |") == [
+        "| lint | required | 1 done, 1 flaky |",
+        "| words | advisory | 1 no |",
+        "| old | red at the base: not required in this run |  |",
+    ]
+    assert "`old` says no to the branch as it is:\n\n```\nline 3\n```\n" in text
+    assert "- test of a is flaky: it failed, and passed on the same tree\n- lint of b is flaky" in text
+
+
+def test_a_run_without_checks_tells_of_none() -> None:
+    assert "## Checks" not in report.run_report(folded(phase("done")), [LANDED], {})

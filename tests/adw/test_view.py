@@ -11,7 +11,7 @@ from adw.cli.view import LineView, LiveView, summary
 from adw.journal import Journal
 from adw.money import Spent
 from adw.progress import Progress
-from tests.adw.events import doing, folded, outcome, paid, phase, started
+from tests.adw.events import checked, doing, folded, outcome, paid, phase, red, started
 
 WIDTHS = [80, 100, 120, 140, 200]
 TROUBLE = [
@@ -181,6 +181,15 @@ def test_scripts_are_told_what_was_spent_on_each_issue_and_what_the_limits_are(t
     assert told["limits"] == {"breaker": f"open: {TROUBLE[0]['reason']}", "agents": 2, "slots": "", "throttled": 1}
 
 
+def test_scripts_are_told_what_checks_count_for_and_what_is_flaky(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    for event in (checked(lint=True, old=True), red("old"), phase("flaky", "test", 2)):
+        journal.take({"timestamp": 10.0, **event})
+    told = outcome_for_scripts(journal)
+    assert told["checks"] == {"lint": "required", "old": "red at the base: not required in this run"}
+    assert told["flaky"] == [{"issue": "a", "try": 2, "phase": "test"}]
+
+
 @pytest.mark.parametrize(
     ("spent", "short"),
     [(Spent(usd=0.004), "<$0.01 · 0"), (Spent(usd=1234.5), "$1,234.50 · 0"), (Spent(usd=1.0, unpriced=3), "$1.00+ · 0"), (Spent(unpriced=3), "0")],
@@ -192,3 +201,42 @@ def test_money_is_told_as_far_as_it_is_known(spent: Spent, short: str) -> None:
 def test_a_time_is_as_exact_as_it_is_short() -> None:
     times = {4.21: "4.2s", 99: "99.0s", 100: "1m40s", 5999: "99m59s", 6000: "1h40m", 90_061: "25h01m"}
     assert {seconds: duration(seconds) for seconds in times} == times
+
+
+def in_checks(*events: dict[str, Any], width: int = 140) -> str:
+    """What the column of the checks says of an issue; in a run with three, of which one only speaks, and one was red before."""
+    shown = drawn(folded(checked(lint=True, types=True, words=False, old=True), red("old"), *events), width).splitlines()
+    place = next(line for line in shown if line.startswith("issue")).index("checks")
+    return next(line for line in shown if line.startswith("Add a"))[place:][:10].strip()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_checks_of_an_issue_are_one_column_at_each_width(width: int) -> None:
+    assert in_checks(phase("done", "lint"), phase("cached", "types"), width=width) == "✓ 2"
+    assert in_checks(width=width) == ""
+
+
+def test_the_column_of_checks_names_what_says_no_then_what_runs_then_what_is_flaky() -> None:
+    no, runs, flaky = phase("no", "types"), phase("running", "lint"), phase("flaky", "old")
+    assert [in_checks(*events) for events in ([no, runs, flaky], [runs, flaky], [flaky])] == ["✗ types", "▶ lint", "≈ old"]
+
+
+def test_the_column_of_checks_names_what_counts_before_what_only_speaks() -> None:
+    assert in_checks(phase("no", "old"), phase("no", "words"), phase("failed", "types")) == "✗ types"
+    assert in_checks(phase("no", "old"), phase("done", "types")) == "✗ old"
+
+
+def test_a_run_without_checks_has_no_column_of_them() -> None:
+    assert "checks" not in drawn(folded(phase("done", "lint")))
+
+
+def test_a_flaky_test_is_marked_and_told_in_the_end() -> None:
+    progress = folded(checked(lint=True), red("lint"), phase("flaky", "test"), outcome("landed"))
+    assert "≈ 2.0s" in drawn(progress)
+    assert "test of a is flaky: it failed, and passed on the same tree" in summed_up(progress)
+    assert "the check lint is red at the base: not required in this run" in summed_up(progress)
+
+
+def test_lines_tell_what_is_flaky_and_what_was_red_before() -> None:
+    told = lines(checked(lint=True), phase("flaky", "test"), red("lint"))
+    assert told[-2:] == ["9.0s a: test: flaky after 2.0s", "9.0s the check lint is red at the base: not required in this run"]

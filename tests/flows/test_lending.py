@@ -32,3 +32,5 @@ def test_a_reservation_that_this_host_could_never_lend_is_refused_before_anythin
     for table in ("agent.build", "test"):
         with pytest.raises(Misuse, match=rf"lower `memory` in \[{table}\] of adw\.toml"):
             insist_on_memory(parse(f"[{table}]\nmemory = '{more}'", "adw.toml"))
+    with pytest.raises(Misuse, match=r"lint reserves .* lower `memory` in \[checks\.lint\] of adw\.toml"):
+        insist_on_memory(parse(f"[checks.lint]\ncommand = 'x'\nmemory = '{more}'", "adw.toml"))

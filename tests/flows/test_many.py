@@ -29,7 +29,7 @@ def stories(draw: st.DrawFn) -> Story:
             shared=draw(st.sampled_from([-1, -1, 0, 0, 1])),
             fate=draw(st.sampled_from(("lands",) * 6 + FATES)),
             paired=draw(st.sampled_from([False, False, True])),
-            flaky=False,
+            flaky=draw(st.sampled_from([False, False, True])),
             priority=draw(st.sampled_from([0, 0, 1])),
         )
         for number in range(count)
@@ -122,6 +122,7 @@ def check(stage: Stage, home: Path, ended: dict[str, str]) -> None:
 @settings(max_examples=int(os.environ.get("N", "100")), deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(stories())
 @example(Story((Wanted(shared=0), Wanted(shared=0), Wanted(shared=0)), slots=3))
+@example(Story((Wanted(flaky=True),)))
 @example(Story((Wanted(paired=True), Wanted(paired=True)), slots=4))
 @example(Story((Wanted(fate="second"), Wanted(needs=(0,)), Wanted(needs=(1,))), slots=3, stack=True))
 @example(Story((Wanted(fate="hopeless"), Wanted(needs=(0,)), Wanted()), slots=3, stack=True))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -6,15 +7,18 @@ from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
+from adw import checks
 from adw import phases as real
+from adw.config import override
 from adw.errors import AdwError, GitBusy, Transient
-from adw.model import Attempt, Candidate, Change, Issue, Plan
+from adw.model import Attempt, Candidate, Change, Issue, Plan, Verdict
 from adw.phases import Site
 from tasks import phases
 from tests.adw.tools import family
 
 CACHED: list[Task[Any, Any]] = [phases.plan, phases.build, phases.test, phases.review, phases.document]
-ALL: list[Task[Any, Any]] = [*CACHED, phases.land]
+OF_CHECKS: list[Task[Any, Any]] = [phases.check, phases.check_base, phases.judge]
+ALL: list[Task[Any, Any]] = [*CACHED, *OF_CHECKS, phases.land]
 
 
 def given(site: Site) -> dict[str, Any]:
@@ -65,10 +69,34 @@ def test_the_keys_are_those_that_git_holds_results_by(site: Site) -> None:
     assert phases.by_document(None, it) == "document-" + real.document_key(site, it["issue"], it["change"])
 
 
+@pytest.mark.parametrize("task", OF_CHECKS, ids=lambda task: task.fn.__name__)
+def test_a_check_is_kept_under_a_key_of_its_own_and_is_a_phase_by_its_name(task: Task[Any, Any], site: Site) -> None:
+    site = replace(site, config=override(site.config, checks={"lint": {"command": "x"}, "words": {"prompt": "is it?"}}))
+    name = "words" if task is phases.judge else "lint"
+    it = given(site) | {"name": name, "about": given(site)["change"]}
+    assert isinstance(task.cache_policy, CacheKeyFnPolicy)
+    assert task.cache_policy.cache_key_fn(None, it) == "check-" + checks.key(site, it["issue"], name, it["about"])  # type: ignore[misc, arg-type]
+    named = task.with_options(name=name)
+    assert (named.name, named.fn, named.tags, named.persist_result, named.retries) == (name, task.fn, task.tags, True, 2)
+
+
+@pytest.mark.parametrize(
+    ("result", "state"),
+    [
+        (Verdict(passed=True, log=""), "done"),
+        (Verdict(passed=False, log=""), "no"),
+        (Verdict(passed=True, log="", flaky=True), "flaky"),
+        (Plan(text="p"), "done"),
+    ],
+)
+def test_the_state_of_a_phase_tells_how_it_ended(result: Plan | Verdict, state: str) -> None:
+    assert phases.ended(result) == state
+
+
 def test_landing_is_never_cached() -> None:
     assert phases.land.cache_policy == NO_CACHE
     assert not phases.land.persist_result
 
 
 def test_the_tag_limit_counts_those_who_ask_the_model() -> None:
-    assert {task.name for task in ALL if phases.LLM in task.tags} == {"plan", "build", "review", "document"}
+    assert {task.name for task in ALL if phases.LLM in task.tags} == {"plan", "build", "review", "document", "judge"}

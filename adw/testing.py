@@ -1,0 +1,68 @@
+"""A command judges a commit, in a slot, by its exit status; and once more where it says no: a test that then passes is flaky."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from adw.config import Flaky
+from adw.errors import AgentCrashed, AgentCut
+from adw.journal import LOG_TAIL, Journal, tail
+from adw.model import Order, Verdict
+from adw.pool import Pool
+from adw.proc import kept
+
+AGAIN = "-again"  # behind the phase in the name of the log of what is repeated
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What judges, and how long it may take."""
+
+    line: str  # for sh
+    minutes: float
+    env: Mapping[str, str]  # beside that of the slot
+
+
+def tested(pool: Pool, journal: Journal, order: Order, commit: str, command: Command) -> Verdict:
+    """What a command says of a commit. A no is repeated once, in a fresh lease: passed and flaky, with both logs, if it is a yes then.
+
+    AgentCut if a limit stopped it: that is not repeated. AgentCrashed if it was killed.
+    """
+    verdict = _once(pool, order, commit, command, journal.log(order))
+    if verdict.passed:
+        return verdict
+    try:
+        again = _once(pool, order, commit, command, journal.log(replace(order, phase=order.phase + AGAIN)))
+    except AgentCut:
+        return verdict
+    if not again.passed:
+        return verdict
+    half = LOG_TAIL // 2
+    log = f"flaky: it failed, and passed when it was repeated on the same tree. First:\n{verdict.log[-half:]}\n\nRepeated:\n{again.log[-half:]}"
+    return Verdict(passed=True, log=log, flaky=True)
+
+
+def ruled(verdict: Verdict, rule: Flaky) -> Verdict:
+    """A verdict by the rule for those that are flaky."""
+    return replace(verdict, passed=False) if verdict.flaky and rule == "refuse" else verdict
+
+
+def _once(pool: Pool, order: Order, commit: str, command: Command, log: Path) -> Verdict:
+    with pool.lease(commit, order) as lease:
+        before = log.stat().st_size if log.exists() else 0
+        ended = kept(
+            lease.boxed(["sh", "-c", command.line]),
+            cwd=lease.tree,
+            env={**lease.env, **command.env},
+            log=log,
+            minutes=command.minutes,
+            fds=lease.fds,
+            watch=lease.watch,
+        )
+    if ended.cut:
+        msg = f"the {order.phase} command was stopped: {ended.cut}\n{tail(log, before)}"
+        raise AgentCut(msg)
+    if ended.killed:
+        msg = f"the {order.phase} command was killed from outside (exit status {ended.status})"
+        raise AgentCrashed(msg)
+    return Verdict(passed=ended.status == 0, log=tail(log, before))
