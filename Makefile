@@ -46,6 +46,10 @@ demo: setup  ## set up, and deliver five issues of a small project with a script
 test: setup  ## set up, and run the tests
 	@$(BIN)/python -m $(PYTEST)
 
+.PHONY: stories
+stories: setup  ## a thousand random runs of many issues, killed and pushed into
+	@ADW_STORIES=1000 $(BIN)/python -m pytest -q --timeout 0 tests/flows/test_many.py
+
 .PHONY: check
 check: setup  ## all that CI checks: format, lint, types, layers, tests with coverage
 	@$(BIN)/ruff format --check --quiet .

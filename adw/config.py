@@ -310,6 +310,47 @@ def _url(text: str) -> str:
     return text
 
 
+def _http(text: str) -> str:
+    if text and not text.startswith(("http://", "https://")):
+        msg = "it must be a URL such as https://github.example.com/api/v3"
+        raise ValueError(msg)
+    return text
+
+
+class LandingConfig(Section):
+    """Where finished changes go."""
+
+    mode: Literal["branch", "push", "pull-request", "none"] = Field(
+        "branch",
+        description="`branch`: onto the local branch; `push`: onto the branch of a remote; `pull-request`: each issue's onto a branch of the remote, "
+        "with a pull request on GitHub; `none`: each issue's onto a local branch `adw/<id>`, and nothing lands.",
+    )
+    remote: str = Field("origin", description="For `push` and `pull-request`: the remote, as `git remote` names it.")
+    secret: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = Field(
+        "",
+        description="For `pull-request`: the Prefect Secret block that holds GitHub's token; by default GITHUB_TOKEN of the environment, or what `gh` knows.",
+        examples=["github-token"],
+    )
+    api_url: Annotated[str, AfterValidator(_http)] = Field(
+        "", description="For `pull-request`: GitHub's API, if it is not found by the remote's URL.", examples=["https://github.example.com/api/v3"]
+    )
+
+    @property
+    def far(self) -> bool:
+        """Whether the branch is that of a remote."""
+        return self.mode in {"push", "pull-request"}
+
+    @property
+    def offers(self) -> bool:
+        """Whether changes are left for people to land."""
+        return self.mode in {"pull-request", "none"}
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What is needed of secrets: environment variable → name of the Prefect Secret block."""
+        return {"GITHUB_TOKEN": self.secret} if self.secret and self.mode == "pull-request" else {}
+
+
 class ClusterConfig(Section):
     """A Dask cluster to run phases on; without one they run on this host."""
 
@@ -360,6 +401,7 @@ class Config(Section):
         default=False,
         description="Whether only the last of the changes that land together is tested: fewer tests, but only the last commit is known to pass them.",
     )
+    landing: LandingConfig = LandingConfig()
     test: ChecksConfig = ChecksConfig()
     review: ReviewConfig = ReviewConfig()
     checks: dict[Annotated[str, AfterValidator(_name)], Check] = Field(
@@ -381,6 +423,11 @@ class Config(Section):
     pool: PoolConfig = PoolConfig()
     cluster: ClusterConfig = ClusterConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+
+    @property
+    def asks_to_land(self) -> bool:
+        """Whether a person is asked about each change before it leaves adw's hands; not where it is left for a person anyway."""
+        return "landing" in self.approve and self.landing.mode != "none"
 
     def reserved(self, phase: str) -> int:
         """The bytes to reserve for a phase; 0 if nobody asks for it."""

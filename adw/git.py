@@ -15,7 +15,7 @@ from typing import Any
 import git as gitpython
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from adw.errors import GitBusy, GitFailed, GitKilled, HubAway, Misuse
+from adw.errors import Blocked, GitBusy, GitFailed, GitKilled, HubAway, Misuse
 from adw.model import Change, one_line
 from adw.proc import PIPE
 
@@ -33,10 +33,15 @@ SAFE = (
     "i18n.commitEncoding=UTF-8",
 )
 TRAILER = "Adw-Issue"
-# Over the network git must never ask anybody: a worker has no terminal.
-UNATTENDED = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": os.environ.get("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=10")}
-AWAY = re.compile(r"Could not read from remote|unable to connect|Connection (refused|reset|timed out)|[Cc]ould not resolve|early EOF|hung up|disconnect")
-FETCH = ("fetch", "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head", "--no-auto-maintenance")
+# Over the network git must never ask anybody, as a worker has no terminal, nor wait for what does not come.
+UNATTENDED = {"GIT_TERMINAL_PROMPT": "0", "GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": "60"}
+SSH = "-o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15"
+AWAY = re.compile(
+    r"Could not read from remote|unable to connect|Connection (refused|reset|timed out)|[Cc]ould not (resolve|connect)|Couldn't connect|"
+    r"early EOF|hung up|disconnect|returned error: 5\d\d|too slow"
+)
+REFUSED = re.compile(r"^ ! \[remote rejected\] .*\((.*)\)$", re.MULTILINE)
+FETCH = ("fetch", "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=")
 # Who makes commits that nobody sees: the same each time.
 NOBODY = {
     f"GIT_{role}_{field}": value for role in ("AUTHOR", "COMMITTER") for field, value in (("NAME", "adw"), ("EMAIL", "adw@localhost"), ("DATE", "@0 +0000"))
@@ -144,6 +149,21 @@ class Git:
             raise
         return True
 
+    def push(self, remote: str, commit: str, ref: str, expected: str) -> bool:
+        """Move a ref of a remote from where it is expected (empty: nowhere) to a commit, and nothing else; False if it is not there.
+
+        Blocked, with the remote's own words, if that is not let happen.
+        """
+        options = ("--quiet", "--no-follow-tags", "--recurse-submodules=no", f"--force-with-lease={ref}:{expected}")
+        try:
+            self._far(remote, "push", *options, remote, f"{commit}:{ref}")
+        except GitFailed as no:
+            if re.search(r"^ ! \[rejected\]", str(no), re.MULTILINE):
+                return False
+            msg = f"{remote} does not take {ref.removeprefix('refs/heads/')}: {_words(str(no))}"
+            raise Blocked(msg) from no
+        return True
+
     def may_push(self, url: str, commit: str, ref: str) -> None:
         """GitFailed if another host would let nobody push; nothing is given to it."""
         self._far(url, "push", "--quiet", "--dry-run", url, f"{commit}:{ref}")
@@ -155,12 +175,16 @@ class Git:
 
     def _far(self, url: str, *args: str) -> str:
         try:
-            return self.run(*args, env=UNATTENDED)
+            return self.run(*args, env={**UNATTENDED, "GIT_SSH_COMMAND": self._ssh()})
         except GitFailed as no:
-            if AWAY.search(str(no)):
+            if AWAY.search(str(no)) and not REFUSED.search(str(no)):  # a hook may say anything
                 msg = f"git cannot reach {url}: {one_line(str(no).partition('): ')[2] or str(no))}"
                 raise HubAway(msg) from no
             raise
+
+    def _ssh(self) -> str:
+        """How ssh is called: as the user has it, but without questions."""
+        return os.environ.get("GIT_SSH_COMMAND") or f"{self.call('config', '--get', 'core.sshCommand')[1].strip() or 'ssh'} {SSH}"
 
     def commit(self, tree: str, parents: Sequence[str], message: str, identity: Mapping[str, str]) -> str:
         """Make a commit; the same arguments give the same SHA."""
@@ -366,6 +390,14 @@ class Prepared:
         process = self._process.proc
         _, errors = process.communicate()
         return str(errors.decode(errors="replace").strip())
+
+
+def _words(said: str) -> str:
+    """What a remote says against a push: why, and what its hooks printed; or all that git says, if the remote said nothing."""
+    said = said.partition("): ")[2] or said
+    why = REFUSED.search(said)
+    hooks = [line.removeprefix("remote:").strip() for line in said.splitlines() if line.startswith("remote:")]
+    return "\n".join([why[1], *filter(None, hooks)]) if why else said
 
 
 def author(hub: Git) -> dict[str, str]:

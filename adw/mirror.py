@@ -69,6 +69,14 @@ class Hub:
         """The full name of the branch."""
         return f"refs/heads/{self.branch}"
 
+    @property
+    def elsewhere(self) -> str:
+        """Where the branch is, if it is not the user's own."""
+        return ""
+
+    def look(self) -> None:
+        """See to it that the branch is known as it is now: the user's own always is."""
+
     def tip(self) -> str:
         """The commit the branch is at, brought into the mirror if it is new there; GitFailed if the branch is gone."""
         sha = self.git.find(f"{self.ref}^{{commit}}")

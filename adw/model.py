@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass as checked
 
 PHASES = ("plan", "build", "test", "review", "document", "land")
 AGENT_PHASES = ("plan", "build", "review", "document")
+GOOD = ("landed", "already landed", "ready")  # the ends of an issue that others can build on
 URGENT = 100_000  # the priority of an issue that goes before all others; what stands before a landing still goes first
 
 
@@ -119,6 +120,14 @@ class Arrival:
     attempt: int = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What was left for a person to land."""
+
+    place: str  # its branch, or the address of its pull request
+    landed: str = ""  # the commit of the branch that it landed as, if somebody has merged it
+
+
 @checked(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Something that a review found; `severity` is note, warning or error."""
@@ -152,7 +161,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an issue ended: `state` is landed, already landed, planned, refused, blocked, stopped or crashed."""
+    """How an issue ended: `state` is landed, already landed, ready, planned, refused, blocked, stopped or crashed."""
 
     issue: str
     title: str
@@ -160,11 +169,12 @@ class Outcome:
     reason: str = ""
     sha: str = ""
     tries: int = 0
+    place: str = ""  # of one that is ready: its branch, or the address of its pull request
 
     @property
     def good(self) -> bool:
-        """Whether the issue's change is on the branch."""
-        return self.state in {"landed", "already landed"}
+        """Whether the issue's change is where it was to go."""
+        return self.state in GOOD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ class Row:
     reason: str = ""
     sha: str = ""
     tries: int = 1
+    place: str = ""  # where a person finds what is ready
 
 
 @dataclass(slots=True)
@@ -57,6 +58,7 @@ class Progress:
     apart: list[tuple[str, dict[str, list[str]], float]] = field(default_factory=list)  # issue, those it was built behind with the files of both, seconds
     running: set[tuple[str, str]] = field(default_factory=set)  # issue and phase
     asked: set[str] = field(default_factory=set)  # issues that wait for a person's approval
+    elsewhere: str = ""  # where the branch is, if it is a remote's
     checks: dict[str, bool] = field(default_factory=dict)  # the repository's own, each with whether it is required
     red: dict[str, str] = field(default_factory=dict)  # those that say no to the branch as it is, each with its log
     flaky: dict[tuple[str, int, str], None] = field(default_factory=dict)  # what failed and passed on the same tree: issue, try and phase, in order
@@ -166,6 +168,7 @@ class Progress:
         self.flow_run, self.ui = event["flow_run"], event["ui"]
         self._process_started(event)
         self.began = self.began or event["timestamp"]
+        self.elsewhere = event.get("elsewhere", "")
         self.state, self.reason, self.ended = "", "", 0.0
         self.checks, self.red = event.get("checks", {}), {}
         for issue in event["issues"]:
@@ -247,7 +250,7 @@ class Progress:
 
     def _outcome(self, event: dict[str, Any]) -> None:
         row = self.rows.setdefault(event["issue"], Row(event["title"]))
-        row.state, row.reason, row.sha = event["state"], event["reason"], event["sha"]
+        row.state, row.reason, row.sha, row.place = event["state"], event["reason"], event["sha"], event.get("place", "")
 
     def _run_ended(self, event: dict[str, Any]) -> None:
         self.ended, self.state, self.reason = event["timestamp"], event["state"], event.get("reason", "")

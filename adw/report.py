@@ -29,7 +29,7 @@ def run_report(progress: Progress, outcomes: Sequence[Outcome], pages: Mapping[s
     """The run: what landed, what did not and why, and what it took; `pages` are the addresses of the issues' own reports."""
     lines = ["# Delivery", "", summary(outcomes), "", "| issue | ended | commit | tries |", "| --- | --- | --- | --- |"]
     lines += [
-        f"| {_linked(_cell(f'{o.issue}: {o.title}'), pages.get(o.issue, ''))} | {o.state} | {o.sha[:10]} | {progress.rows[o.issue].tries if o.issue in progress.rows else ''} |"
+        f"| {_linked(_cell(f'{o.issue}: {o.title}'), pages.get(o.issue, ''))} | {_cell(o.state + _place(o))} | {o.sha[:10]} | {progress.rows[o.issue].tries if o.issue in progress.rows else ''} |"
         for o in outcomes
     ]
     took = max(progress.last - progress.began, 0.001)
@@ -47,7 +47,7 @@ def run_report(progress: Progress, outcomes: Sequence[Outcome], pages: Mapping[s
 
 def issue_report(hub: Source, issue: Issue, outcome: Outcome, progress: Progress, logs: Sequence[tuple[Path, str]]) -> str:
     """One issue: its plan, its diff, the verdicts, what it spent, and its logs, each with the address where it can be read, if there is one."""
-    lines = [f"# {issue.title}", "", f"`{issue.id}`: {outcome.state}" + (f" as {outcome.sha[:10]}" if outcome.sha else ""), ""]
+    lines = [f"# {issue.title}", "", f"`{issue.id}`: {outcome.state}" + (f" as {outcome.sha[:10]}" if outcome.sha else "") + _place(outcome), ""]
     if outcome.reason:
         lines += [fenced(outcome.reason), ""]
     newest = newest_results(hub.mirror, issue.key)
@@ -214,6 +214,12 @@ def fenced(text: str, kind: str = "") -> str:
 def _plain(text: str) -> str:
     """Words that a model wrote, in a line, with nothing that Markdown would make something else of."""
     return re.sub(r"([\\`*_\[\]<>|!])", r"\\\1", one_line(text))
+
+
+def _place(outcome: Outcome) -> str:
+    """Where a person finds a change that is ready."""
+    at = outcome.place
+    return f" at {_linked(at, at if '://' in at else '')}" if at else ""
 
 
 def _linked(text: str, address: str) -> str:

@@ -55,6 +55,9 @@ class Order(BaseModel):
         default=False, title="Ask before building", description="Pause, and show each plan here for approval or edit before it is built."
     )
     approve_landing: bool = Field(default=False, title="Ask before landing", description="Pause, and ask here before a change lands.")
+    landing: Literal["as configured", "branch", "push", "pull-request", "none"] = Field(
+        "as configured", title="Landing", description="Where finished changes go; with `none` each is left on a branch adw/ID."
+    )
     dry_run: bool = Field(default=False, title="Dry run", description="Only say what would be delivered: no agent is asked.")
 
     def delivery(self) -> Delivery:
@@ -74,6 +77,7 @@ class Order(BaseModel):
             agents=None if self.agents == "as configured" else self.agents,
             agent=None if self.agent == "as configured" else self.agent,
             approve=self.gates() or None,
+            land=None if self.landing == "as configured" else self.landing,
             dry_run=self.dry_run,
         )
 

@@ -4,6 +4,7 @@ They are written from `adw.toml`, each only when its part of the file changed, s
 """
 
 import os
+from collections.abc import Mapping
 from typing import cast
 
 from prefect.blocks.core import Block
@@ -81,7 +82,7 @@ def write(hub: Hub, config: Config, agents: int = 0) -> list[str]:
     `agents` is how many one run wants at once, so that the tag limit does not hold it back.
     """
     said = [_block(kind, hub, getattr(config, table)) for table, kind in KINDS.items()]
-    said += [*_secrets(config.agent), limit(config.agent.requests, max(config.pool.size, agents))]
+    said += [*_secrets({**config.agent.secrets, **config.landing.secrets}), limit(config.agent.requests, max(config.pool.size, agents))]
     return [line for line in said if line]
 
 
@@ -122,10 +123,10 @@ def _show(kind: type[Block]) -> None:
         kind.register_type_and_schema(_sync=True)  # type: ignore[call-arg]
 
 
-def _secrets(agent: AgentConfig) -> list[str]:
+def _secrets(wanted: Mapping[str, str]) -> list[str]:
     """Keep those secrets as Blocks that are in the environment: the configuration asks for it by naming both."""
     said = []
-    for variable, name in agent.secrets.items():
+    for variable, name in wanted.items():
         value = os.environ.get(variable)
         if not value:
             continue

@@ -21,11 +21,13 @@ from adw.config import Gate
 from adw.errors import AdwError, AgentFailed, Blocked, Collided, Conflict, Halted, Interrupted, Misuse
 from adw.model import Attempt, Change, Issue, Outcome, Plan, Verdict
 from adw.partition import Partition
+from adw.train import Train
 from flows.adding import take_up
 from flows.approval import Approval, Form, PlanApproval, ask_a_person
 from flows.checks import noes
 from flows.delivery import Delivery, run_name
 from flows.reports import publish
+from flows.sidings import insist_on_room
 from flows.start import begun
 from flows.work import Call, Work, threads
 from tasks import phases as tasks
@@ -148,6 +150,7 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
     base = ground(work, issue)
     with work.beginning:
         first, attempt = tried(work, issue, base)
+        insist_on_room(work, issue)
     plan = planned(work, issue, first)
     work.partition.planned(issue.id, plan.files)
     work.green.result()
@@ -161,8 +164,7 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
         try:
             change = work.run(tasks.build, issue, plan, attempt)
             sha = check_and_land(work, issue, change, attempt.number)
-            branches.drop(work.hub, issue)
-            return Outcome(issue=issue.id, title=issue.title, state="landed", sha=sha, tries=attempt.number)
+            return work.through(issue, sha, attempt.number)
         except (AgentFailed, Conflict) as no:
             if isinstance(no, Conflict):
                 work.journal.event("overtaken", issue=issue.id, **{"try": attempt.number})
@@ -176,12 +178,12 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
 def ground(work: Work, issue: Issue) -> str:
     """The commit that an issue is begun on: the tip, once all that it needs has landed, or, stacked, what it needs as it stands in line."""
     needed = [name for name in issue.depends_on if name in work.outcomes]
-    if needed and work.site.config.stack:
+    if needed and work.site.config.stack and isinstance(work.train, Train):
         return work.train.standing(needed, work.hub.tip)
     for name in needed:
         if not (ended := work.outcomes[name].result()).good:
             raise unmet(name, ended)
-    return work.hub.tip()
+    return work.foundation(issue)
 
 
 def unmet(needed: str, ended: Outcome) -> AdwError:
@@ -197,14 +199,14 @@ def tried(work: Work, issue: Issue, base: str) -> tuple[Attempt, Attempt]:
     if theirs := branches.taken_up(work.hub, issue, work.hub.tip()):
         now = results.begin(work.hub, issue, now.number + 1, base, change=theirs)
         branches.saw(work.hub, issue)
-    elif not (work.site.config.stack or work.hub.mirror.is_ancestor(now.base, base)):  # what is stacked can be moved to another base
+    elif not (work.site.config.stack or work.bears(now)):  # what is stacked can be moved to another base
         now = results.begin(work.hub, issue, now.number + 1, base, now.feedback, now.change)
     return tries[0], now
 
 
 def kept_apart(work: Work, issue: Issue, attempt: Attempt) -> Attempt:
     """The try to build, once those have ended whose plans touch the same files: on top of what they have landed. Try 0 was to plan only."""
-    began, behind = time.monotonic(), work.partition.before(issue.id)
+    began, behind = time.monotonic(), [] if work.site.config.landing.offers else work.partition.before(issue.id)
     for name in behind:
         work.outcomes[name].result()
     if behind:
@@ -271,7 +273,7 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
     """
     if sha := landed_since(work, issue, change.base):
         return sha
-    if "landing" in work.site.config.approve:
+    if work.site.config.asks_to_land:
         first = phases.candidate(work.site, issue, change, ground(work, issue))
         documented = fit(work, [*judged(work, issue, change, attempt), *work.checks.proof(issue, first, attempt)])
         approved(work, issue, documented)

@@ -32,6 +32,9 @@ class Delivery(BaseModel):
     test_command: str | None = Field(None, description="The command that must pass before a change lands.")
     tries: int | None = Field(None, ge=1, le=20, description="How often an issue is built at most.")
     approve: list[Gate] | None = Field(None, description="What a person is asked about: a `plan` before it is built, a change before its `landing`.")
+    land: Literal["branch", "push", "pull-request", "none"] | None = Field(
+        None, description="Where finished changes go; `none`: each onto a branch of its own."
+    )
     sandbox: str | None = Field(None, description="Whether agents and tests run in a sandbox: auto, required or off.")
     allow_red_base: bool = Field(default=False, description="Go on even if the tests fail on the branch as it is.")
     only: Literal["", "plan"] = Field("", description="The phase to stop behind; by default the changes land.")
@@ -56,6 +59,7 @@ class Delivery(BaseModel):
             "test__command": self.test_command,
             "tries": self.tries,
             "approve": self.approve,
+            "landing__mode": self.land,
             "sandbox__mode": self.sandbox,
             "cluster__address": self.scheduler,
         }

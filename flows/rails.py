@@ -1,10 +1,11 @@
 """What the train of a run moves on: the repository, and phases for its tests and its landings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from adw import phases
-from adw.errors import AgentFailed, Collided
+from adw.errors import AgentFailed, Blocked, Collided, HubAway
 from adw.model import Arrival, Candidate, Change, Issue, Verdict
 from adw.train import Seat
 from flows.work import Work
@@ -33,11 +34,22 @@ class Rails:
         return self.work.checks.prove(seat.issue, candidate, seat.attempt, unwanted)
 
     def land(self, seats: Sequence[Seat]) -> bool:
-        """Have those at the front land together."""
+        """Have those at the front land together. Blocked also if the remote is away for too long: who waits is as good as landed."""
         arrivals = [Arrival(issue=seat.issue, candidate=seat.candidate, attempt=seat.attempt) for seat in seats if seat.candidate]
-        return self.work.land(arrivals)
+        with while_it_answers():
+            return self.work.land(arrivals)
 
     def blame(self, seat: Seat, candidate: Candidate, verdict: Verdict) -> AgentFailed:
         """The log; the fault may be in what the change and those that landed since it began are together."""
         said = f"on top of {candidate.onto[:10]}, {verdict.log}"
         return AgentFailed(said) if candidate.onto == seat.change.base else Collided(said)
+
+
+@contextmanager
+def while_it_answers() -> Iterator[None]:
+    """For the block, which hands finished changes over: Blocked if whoever takes them does not answer, also when asked again."""
+    try:
+        yield
+    except HubAway as no:
+        msg = f"{no}; the change is finished and kept: `adw resume` hands it over"
+        raise Blocked(msg) from no

@@ -74,7 +74,7 @@ def publish(site: Site, issues: Sequence[Issue], outcomes: Sequence[Outcome]) ->
     run = report.run_report(progress, outcomes, pages)
     (journal.folder / "report.md").write_text(run, encoding="utf-8")
     _markdown(f"{hub.place.slug}-run", run, "The delivery")
-    table = [{"issue": o.issue, "title": o.title, "ended": o.state, "commit": o.sha[:10], "tries": o.tries or ""} for o in outcomes]
+    table = [{"issue": o.issue, "title": o.title, "ended": f"{o.state} {o.place}".strip(), "commit": o.sha[:10], "tries": o.tries or ""} for o in outcomes]
     create_table_artifact(cast("list[dict[str, Any]]", table), key=_key(f"{hub.place.slug}-issues"), description="How each issue ended")
 
 

@@ -18,7 +18,6 @@ from adw.mirror import Hub, find_hub, sync
 from adw.model import Issue
 from adw.phases import Site
 from adw.pool import Pool
-from adw.train import Train
 from flows import blocks
 from flows.adding import take_up
 from flows.checks import Checks
@@ -28,8 +27,8 @@ from flows.lending import Lending, insist_on_memory
 from flows.limits import Throttle
 from flows.maintain import reconcile
 from flows.places import Places
-from flows.rails import Rails
 from flows.reports import Moving
+from flows.sidings import faced, look_up, make_line, tidy
 from flows.watch import Watch
 from flows.work import Work, start_cluster
 
@@ -47,6 +46,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
     with _told(journal), Watch(flow_run.id).kept(), ExitStack() as stack:
         asked = [*delivery.issues, *markdown.read_matching(delivery.sources, hub.root)]
         config = _settled(hub, journal, delivery)
+        hub = faced(hub, config, journal)
         tip = hub.tip()
         landed = hub.mirror.trailers(tip)
         site = Site(run=journal.folder.name, repository=delivery.repository, branch=hub.branch, config=config)
@@ -56,7 +56,10 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         work = Work(site, hub, journal, landed, places, durations.learned(hub.place), cluster)
         work.include(graph.in_order(asked, frozenset(landed)))
         take_up(work)
-        work.train = Train(Rails(work), lambda: places.slots, landed, tip, squash=config.squash_train)
+        if not (delivery.dry_run or delivery.only):
+            look_up(work)
+            tidy(work)
+        work.train = make_line(work, tip)
         work.checks = Checks(work)
         if not (cluster or delivery.dry_run):
             stack.enter_context(_lent(config, places, journal))
@@ -109,6 +112,7 @@ def _begin(work: Work) -> None:
         flow_run=str(flow_run.id),
         ui=str(flow_run.ui_url or ""),
         slots=work.places.slots,
+        elsewhere=work.hub.elsewhere,
         pid=os.getpid(),
         birth=proc.born(os.getpid()),
         issues=_named(work.issues),

@@ -19,10 +19,10 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import CancelledRun
 from prefect_dask.task_runners import DaskTaskRunner
 
-from adw import durations, guard, proc, results
+from adw import branches, durations, guard, proc, results, siding
 from adw.config import override
 from adw.durations import Learned
-from adw.errors import AgentFailed, Conflict, Interrupted
+from adw.errors import AgentFailed, Blocked, Conflict, Interrupted
 from adw.forecast import Forecast
 from adw.journal import Journal
 from adw.mirror import Hub
@@ -30,6 +30,7 @@ from adw.model import Arrival, Attempt, Candidate, Change, Issue, Outcome, Plan,
 from adw.partition import Partition
 from adw.phases import Site
 from adw.rank import Rank
+from adw.siding import Siding
 from adw.train import Train
 from flows.cluster import QUIET, Cluster
 from flows.places import Places, Wish, never
@@ -75,7 +76,7 @@ class Work:
     noted: set[str] = field(default_factory=set)  # the notes of issues that were added and are taken up, or refused
     forecast: Forecast = field(init=False)
     _order: dict[str, int] = field(init=False, default_factory=dict)  # of the issues
-    train: Train = field(init=False)
+    train: Train | Siding = field(init=False)
     checks: "Checks" = field(init=False)
     partition: Partition = field(init=False)
     beginning: threading.Semaphore = field(
@@ -83,6 +84,8 @@ class Work:
     )  # held while a try is begun: hundreds at once leave no CPU for phases
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
+    obstacles: dict[str, str] = field(default_factory=dict)  # issue id → why its change could not be left for a person
+    offers: dict[str, str] = field(default_factory=dict)  # issue id → where its change was left for a person
     green: "Future[None]" = field(default_factory=Future)  # set once the tests are known to pass on the branch as it is
 
     def using(self, **settings: Any) -> "Work":
@@ -99,20 +102,41 @@ class Work:
         self.forecast = Forecast(ahead, durations.expected(ahead, self.usual))
 
     def begin(self, issue: Issue, number: int = 1) -> Attempt:
-        """Begin a try at an issue, on the tip of now; the same one if it was begun before, and its base is still in the branch."""
-        tip = self.hub.tip()
+        """Begin a try at an issue, on what is there now; the same one if it was begun before, and its base is still good."""
         for attempt in results.attempts(self.hub, issue):
-            if attempt.number == number and self.hub.mirror.is_ancestor(attempt.base, tip):
+            if attempt.number == number and self.bears(attempt):
                 return attempt
-        return results.begin(self.hub, issue, number, tip)
+        return results.begin(self.hub, issue, number, self.foundation(issue))
+
+    def foundation(self, issue: Issue) -> str:
+        """The commit that an issue is built on now: the tip, or what it depends on, where that is ready and has not landed. Blocked if there is none."""
+        ended = [self.outcomes[needed].result() for needed in issue.depends_on if needed in self.outcomes]
+        ready, landed = ([o.sha for o in ended if (o.state == "ready") is way] for way in (True, False))
+        try:
+            return siding.ground(self.hub.mirror, self.site.config.merge, self.hub.tip(), ready, landed)
+        except Conflict as no:
+            msg = f"{', '.join(issue.depends_on)}, which it depends on, do not merge with each other: land one of them first\n{no}"
+            raise Blocked(msg) from no
+
+    def bears(self, attempt: Attempt) -> bool:
+        """Whether the base of a try is still good."""
+        return siding.bears(self.hub.mirror, self.hub.tip(), attempt.base)
 
     def tell(self, outcome: Outcome) -> None:
         """Say in the journal how an issue ended."""
-        self.journal.event("outcome", issue=outcome.issue, title=outcome.title, state=outcome.state, reason=outcome.reason[:4000], sha=outcome.sha)
+        told = {"state": outcome.state, "reason": outcome.reason[:4000], "sha": outcome.sha, "place": outcome.place}
+        self.journal.event("outcome", issue=outcome.issue, title=outcome.title, **told)
 
-    def run(self, task: Task[Any, Any], *args: Any, unwanted: Callable[[], bool] = never) -> Any:
-        """Have a phase run, and wait for its result. Interrupted if nobody wants it any more."""
-        call = Call(task, args, unwanted)
+    def through(self, issue: Issue, sha: str, tries: int) -> Outcome:
+        """How an issue ended that went through all its phases: left where a person finds it, or landed; then it needs no branch any more."""
+        place = self.offers.get(issue.id, "")
+        if not place:
+            branches.drop(self.hub, issue)
+        return Outcome(issue=issue.id, title=issue.title, state="ready" if place else "landed", sha=sha, tries=tries, place=place)
+
+    def run(self, task: Task[Any, Any], *args: Any) -> Any:
+        """Have a phase run, and wait for its result. Interrupted if the run was told to end."""
+        call = Call(task, args)
         self._have_done(call)
         return self.result(call)
 
@@ -129,6 +153,15 @@ class Work:
         proc.go_on()
         with tags(*self._about(tasks.land)):
             return bool(tasks.land(self.site, arrivals))
+
+    def offer(self, arrival: Arrival, base: str) -> str:
+        """Leave a change for a person, onto a base branch: here, as it lands. Returns its commit, or the one that it has landed as by then."""
+        proc.go_on()
+        with tags(*self._about(tasks.offer)):
+            made = tasks.offer(self.site, arrival, base)
+        if not made.landed:
+            self.offers[arrival.issue.id] = made.place
+        return made.landed or arrival.candidate.sha
 
     def _about(self, task: Task[Any, Any]) -> list[str]:
         return [f"repository:{self.hub.place.slug}", f"phase:{task.name}"]  # the task adds the issue

@@ -15,15 +15,16 @@ from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.runtime import task_run
 
-from adw import checks, landing, phases, results
+from adw import checks, landing, offering, phases, results, upstream
 from adw.errors import Interrupted, Transient
 from adw.mirror import Hub
-from adw.model import Arrival, Attempt, Candidate, Change, Issue, Order, Plan, Verdict
+from adw.model import Arrival, Attempt, Candidate, Change, Issue, Offer, Order, Plan, Verdict
 from adw.phases import Site
 from adw.results import Result
 from adw.sessions import Shelf
+from adw.upstream import Upstream
 from tasks import wanted
-from tasks.secrets import secrets
+from tasks.secrets import github_token, secrets
 
 LLM = "llm"  # the tag whose concurrency limit guards the model's API, over all flows and hosts
 KEPT: dict[str, Any] = {"persist_result": True, "result_serializer": "json"}
@@ -173,7 +174,19 @@ def land(site: Site, arrivals: Sequence[Arrival]) -> bool:
     tag(arrival.issue.id for arrival in arrivals)
     with ExitStack() as stack:
         marks = [stack.enter_context(site.journal().timed(site.order(arrival.issue, "land", arrival.attempt))) for arrival in arrivals]
-        landed = landing.land(cast("Hub", site.hub()), arrivals)  # it is called where the user's repository is
+        hub = upstream.facing(cast("Hub", site.hub()), site.config.landing)  # it is called where the user's repository is
+        landed = upstream.land(hub, arrivals) if isinstance(hub, Upstream) else landing.land(hub, arrivals)
         for mark in marks:
             mark.state = "done" if landed else "no"
     return landed
+
+
+@task(task_run_name="offer: {arrival.issue.title}", cache_policy=NO_CACHE, **RETRIED)
+def offer(site: Site, arrival: Arrival, base: str) -> Offer:
+    """A candidate left for a person to land, as a branch, or also as a pull request onto the base branch."""
+    tag([arrival.issue.id])
+    with site.journal().timed(site.order(arrival.issue, "land", arrival.attempt)) as mark:
+        hub = upstream.facing(cast("Hub", site.hub()), site.config.landing)
+        made = offering.propose(hub, site.config, arrival, base, github_token(hub, site.config)) if isinstance(hub, Upstream) else offering.leave(hub, arrival)
+        mark.state = "done"
+    return made

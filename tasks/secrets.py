@@ -2,17 +2,29 @@
 
 from prefect.blocks.system import Secret
 
+from adw.config import Config
 from adw.errors import Misuse
+from adw.github import own_token
+from adw.offering import forge
 from adw.phases import Site
+from adw.upstream import Upstream
 
 
 def secrets(site: Site) -> dict[str, str]:
     """The agent's secrets by environment variable; Misuse names the block that is missing."""
-    found: dict[str, str] = {}
-    for variable, name in site.config.agent.secrets.items():
-        try:
-            found[variable] = str(Secret.load(name, _sync=True).get())  # type: ignore[union-attr, call-arg]
-        except ValueError as no:
-            msg = f"there is no Prefect Secret block {name!r} for {variable} (agent.secrets in adw.toml): make it in the Prefect UI under Blocks, or set {variable} when you call adw"
-            raise Misuse(msg) from no
-    return found
+    return {variable: _secret(name, variable, "agent.secrets") for variable, name in site.config.agent.secrets.items()}
+
+
+def github_token(hub: Upstream, config: Config) -> str:
+    """The token for pull requests; Misuse if there is none."""
+    for variable, name in config.landing.secrets.items():
+        return _secret(name, variable, "landing.secret")
+    return own_token(forge(hub, config).host)
+
+
+def _secret(name: str, variable: str, setting: str) -> str:
+    try:
+        return str(Secret.load(name, _sync=True).get())  # type: ignore[union-attr, call-arg]
+    except ValueError as no:
+        msg = f"there is no Prefect Secret block {name!r} for {variable} ({setting} in adw.toml): make it in the Prefect UI under Blocks, or set {variable} when you call adw"
+        raise Misuse(msg) from no

@@ -73,6 +73,32 @@ def repository(tmp_path: Path) -> Repository:
     return make_repository(tmp_path / "repo")
 
 
+def make_origin(repository: Repository, folder: Path) -> Repository:
+    """A bare repository `ada/code.git` in a folder, as the remote `origin` of another."""
+    origin = Repository(folder / "ada" / "code.git")
+    repository.git("clone", "--quiet", "--bare", str(repository.path), str(origin.path))
+    repository.git("remote", "add", "origin", str(origin.path))
+    repository.git("fetch", "--quiet", "origin")
+    return origin
+
+
+def push_by_another(origin: Repository, folder: Path, subject: str, **files: str) -> str:
+    """What somebody else pushes to `main`, from a clone of their own in a folder; returns the SHA."""
+    origin.git("clone", "--quiet", str(origin.path), str(folder))
+    other = Repository(folder)
+    other.git("config", "user.name", "Bob")
+    other.git("config", "user.email", "bob@example.invalid")
+    sha = other.commit(subject, **files)
+    other.git("push", "--quiet", "origin", "HEAD:main")
+    return sha
+
+
+@pytest.fixture
+def origin(repository: Repository, tmp_path: Path) -> Repository:
+    """The remote of the repository."""
+    return make_origin(repository, tmp_path)
+
+
 @pytest.fixture
 def hub(repository: Repository, home: Path) -> Hub:  # noqa: ARG001 - it decides where the mirror is
     """The repository as adw sees it, mirrored."""

@@ -27,6 +27,7 @@ from adw.mirror import Hub, find_hub
 from adw.model import AGENT_PHASES, Issue
 from adw.money import Spent
 from adw.progress import Row
+from adw.upstream import facing
 
 CANCEL_LIMIT = 20  # seconds for an end in good order
 
@@ -78,8 +79,15 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
     for phase in AGENT_PHASES:
         ready(config.agent.at(phase), hub.root)
     sandbox.require(config.sandbox)
-    graph.in_order(issues, frozenset(hub.git.trailers(hub.ref)))
+    graph.in_order(issues, frozenset(landed_by_now(hub, config)))
     guard.check_disk(writable_home(), config.pool.disk_floor)
+
+
+def landed_by_now(hub: Hub, config: Config) -> dict[str, str]:
+    """The issues whose changes are on the branch that changes land on, each with its commit."""
+    branch = facing(hub, config.landing)
+    branch.look()
+    return hub.git.trailers(branch.ref)
 
 
 def configured(hub: Hub, given: dict[str, Any]) -> Config:
@@ -93,6 +101,7 @@ def configured(hub: Hub, given: dict[str, Any]) -> Config:
         test__command=given.get("test_command"),
         tries=given.get("tries"),
         approve=given.get("approve"),
+        landing__mode=given.get("land"),
         sandbox__mode=given.get("sandbox"),
     )
 
@@ -128,7 +137,7 @@ def outcome(journal: Journal) -> dict[str, Any]:
 
 
 def _told(row: Row, spent: Spent) -> dict[str, Any]:
-    return {"title": row.title, "state": row.state, "sha": row.sha, "reason": row.reason, "tries": row.tries, "spent": spent.flat()}
+    return {"title": row.title, "state": row.state, "sha": row.sha, "reason": row.reason, "tries": row.tries, "place": row.place, "spent": spent.flat()}
 
 
 def hear(journal: Journal) -> None:

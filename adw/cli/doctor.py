@@ -64,6 +64,7 @@ def examine(repo: Path, *, ask: bool = False, tell: Callable[[str], None] = lamb
     if not read.good:
         return
     config = hub.config()
+    yield attempt("landing", lambda: inspect.landing(config, hub))
     yield attempt("test command", lambda: _test(config, hub))
     for name, phase in inspect.configured(config).items():
         yield attempt(f"agent {name}", partial(inspect.agent, config, hub, phase))

@@ -6,6 +6,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,9 +18,12 @@ from adw.asking import Asking
 from adw.cli import api
 from adw.config import AgentConfig, Config
 from adw.errors import AdwError, Halted, Interrupted
+from adw.github import reached
 from adw.mirror import Hub, sync
 from adw.model import AGENT_PHASES, Issue
+from adw.offering import forge
 from adw.phases import Site
+from adw.upstream import Upstream, facing
 
 PATIENCE = 30.0  # seconds for a CLI to say its version
 ANSWER = 30.0  # seconds for an agent to answer
@@ -70,6 +74,24 @@ def way(config: AgentConfig, kind: type[Agent]) -> str:
     login = f", or log in with `{kind.program}`" if kind.login else ""
     msg = f"it has no key and no login: name {' or '.join(kind.keys)} in agent.secrets{login}"
     raise Halted(msg)
+
+
+def landing(config: Config, hub: Hub) -> str:
+    """Where finished changes go; AdwError if they could not."""
+    far = facing(hub, config.landing)
+    if not isinstance(far, Upstream):
+        return "each change is left on a branch adw/ID" if config.landing.offers else f"changes land on {hub.branch}"
+    far.look()
+    far.prove_pushing()
+    if config.landing.mode == "push":
+        return f"changes are pushed to {far.elsewhere}"
+    with api.joined() if config.landing.secrets else nullcontext():
+        from tasks.secrets import github_token  # noqa: PLC0415
+
+        at = forge(far, config)
+        with reached(at, github_token(far, config)) as github:
+            github.prove_access()
+    return f"changes become pull requests onto {hub.branch} of {at.repository}"
 
 
 def answers(config: Config, hub: Hub, phase: str, tell: Callable[[str], None]) -> str:

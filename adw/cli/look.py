@@ -17,7 +17,7 @@ from adw.cli.view import LineView, LiveView, in_ui, print_json, summary
 from adw.errors import Misuse
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub, sync
-from adw.model import Issue, Outcome
+from adw.model import GOOD, Issue, Outcome
 from adw.pool import Pool
 from adw.progress import Row
 
@@ -45,7 +45,7 @@ def follow(run: str, repo: Path) -> int:
                 heard = time.monotonic()
                 hear(journal)
     summary(console, progress, max(0.1, progress.last - progress.started))
-    return 0 if progress.rows and all(row.state in {"landed", "already landed"} for row in progress.rows.values()) else 1
+    return 0 if progress.rows and all(row.state in GOOD for row in progress.rows.values()) else 1
 
 
 def status(run: str, repo: Path, *, as_json: bool) -> None:
@@ -59,11 +59,11 @@ def status(run: str, repo: Path, *, as_json: bool) -> None:
         return
     console = Console()
     listed = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("run", "state", "landed", "took"):
+    for name in ("run", "state", "landed or ready", "took"):
         listed.add_column(name)
     for journal in runs[:10]:
         told = outcome(journal)
-        landed = sum(row["state"] in {"landed", "already landed"} for row in told["issues"].values())
+        landed = sum(row["state"] in GOOD for row in told["issues"].values())
         listed.add_row(told["run"], told["state"], f"{landed} of {len(told['issues'])}", duration(told["seconds"]))
     console.print(listed)
     progress = newest.progress()
@@ -80,7 +80,7 @@ def show(name: str, repo: Path, *, as_json: bool) -> None:
     journal, issue = known(hub, repo, name)[0]
     progress = journal.progress()
     row = progress.rows.get(name, Row(issue.title))
-    ended = Outcome(issue=name, title=issue.title, state=row.state or "not ended", sha=row.sha, reason=row.reason)
+    ended = Outcome(issue=name, title=issue.title, state=row.state or "not ended", sha=row.sha, reason=row.reason, place=row.place)
     if as_json:
         spent = {phase: spent.flat() for phase, spent in progress.spent_on(name).items()}
         print_json({"run": journal.folder.name, **asdict(ended), "results": report.newest_results(hub.mirror, issue.key, progress.checks), "spent": spent})

@@ -47,6 +47,7 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
         list[str] | None, typer.Option(metavar="plan|landing", help="Ask about each plan before it is built, or each change before it lands.")
     ] = None,
     allow_red_base: Annotated[bool, typer.Option("--allow-red-base", help="Go on even if the tests fail on the branch as it is.")] = False,
+    no_land: Annotated[bool, typer.Option("--no-land", help="Leave each change on a branch of its own, adw/ID, instead of landing it.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Hand the run to what `adw serve` serves, and return.")] = False,
     dry: Annotated[
         bool, typer.Option("--dry", "--dry-run", help="Start nothing; print the order, the critical path, and the time with 1 to 10 agents.")
@@ -57,7 +58,7 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     from adw.cli.deliver import asked, hand_over, report  # noqa: PLC0415
 
     given = {"agents": agents, "agent": agent, "agent_command": agent_command, "test_command": test_command, "tries": tries, "approve": approve or None}
-    given |= {"model": model, "sandbox": sandbox, "allow_red_base": allow_red_base, "scheduler": scheduler}
+    given |= {"model": model, "sandbox": sandbox, "allow_red_base": allow_red_base, "scheduler": scheduler, "land": "none" if no_land else None}
     if dry:
         from adw.cli.schedule import schedule  # noqa: PLC0415
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adw import checks, decisions, phases, prompts, report, results
+from adw import checks, decisions, phases, prompts, report, results, siding
 from adw.cli.deliver import configured
 from adw.errors import Misuse
 from adw.git import change_of
@@ -13,6 +13,7 @@ from adw.issues import markdown
 from adw.mirror import Hub, find_hub, sync
 from adw.model import AGENT_PHASES, Attempt, Issue, Plan
 from adw.phases import Site
+from adw.upstream import facing
 
 NO_PLAN = Plan(text="(the plan is made first)")
 NO_CHANGE = "(the change is made first)"
@@ -32,7 +33,7 @@ def prompt(phase: str, name: str, repo: Path, branch: str, given: dict[str, Any]
         raise Misuse(msg)
     sync(hub)
     site = Site(run="", repository=str(hub.root), branch=hub.branch, config=config)
-    sys.stdout.write(asked(site, hub, issues[0], phase))
+    sys.stdout.write(asked(site, facing(hub, config.landing), issues[0], phase))
 
 
 def asked(site: Site, hub: Hub, issue: Issue, phase: str) -> str:
@@ -57,7 +58,7 @@ def newest(hub: Hub, issue: Issue) -> Attempt:
     """The try that a run would go on with, if it began now."""
     fresh = now(hub)
     attempt = [fresh, *results.attempts(hub, issue)][-1]
-    return attempt if hub.mirror.is_ancestor(attempt.base, fresh.base) else replace(fresh, number=attempt.number + 1, feedback=attempt.feedback)
+    return attempt if siding.bears(hub.mirror, fresh.base, attempt.base) else replace(fresh, number=attempt.number + 1, feedback=attempt.feedback)
 
 
 def now(hub: Hub) -> Attempt:

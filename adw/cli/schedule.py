@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adw import durations, graph, guard
-from adw.cli.deliver import configured
+from adw.cli.deliver import configured, landed_by_now
 from adw.cli.table import duration
 from adw.cli.view import print_json
 from adw.durations import Learned
@@ -52,7 +52,8 @@ class Outlook:
 def schedule(names: Sequence[str], repo: Path, branch: str, given: dict[str, Any], *, as_json: bool) -> None:
     """Print the schedule of the run that a command line asks for. The hub is only read; `given` are the flags of `adw run`."""
     hub = find_hub(repo, branch)
-    landed, config = hub.git.trailers(hub.ref), configured(hub, given)
+    config = configured(hub, given)
+    landed = landed_by_now(hub, config)
     issues = graph.in_order(markdown.read_all(names), frozenset(landed))
     ahead, known = [issue for issue in issues if issue.id not in landed], durations.learned(hub.place)
     forecast = Forecast(ahead, durations.expected(ahead, known))

@@ -9,7 +9,16 @@ from adw.model import PHASES
 from adw.money import Spent, in_short
 from adw.progress import Cell, Progress, Row
 
-STYLES = {"landed": "green", "already landed": "green", "planned": "green", "refused": "red", "blocked": "yellow", "stopped": "yellow", "crashed": "red"}
+STYLES = {
+    "landed": "green",
+    "already landed": "green",
+    "ready": "green",
+    "planned": "green",
+    "refused": "red",
+    "blocked": "yellow",
+    "stopped": "yellow",
+    "crashed": "red",
+}
 SHOWN_ROWS = 30
 SHOWN_AGENTS = 10
 WIDE = 100  # columns from which nothing is left out
@@ -114,7 +123,7 @@ def _ended(row: Row, *, wide: bool) -> Text:
     style = STYLES.get(row.state, "dim")
     if not wide:
         return Text(row.state.removeprefix("already "), style)
-    return Text(f"landed {row.sha[:7]}" if row.state == "landed" else row.state, style)
+    return Text(f"{row.state} {row.sha[:7]}" if row.state in {"landed", "ready"} else row.state, style)
 
 
 def _spent(spent: Spent, *, wide: bool) -> Text:

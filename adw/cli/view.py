@@ -15,7 +15,7 @@ from rich.text import Text
 
 from adw import server
 from adw.cli.table import SHOWN_ROWS, STYLES, at_work, duration, hindrances, table
-from adw.model import one_line
+from adw.model import GOOD, one_line
 from adw.progress import Progress
 
 CHROME = 4  # lines of a screen that are always there, or may be: the header, how many more issues there are, a gap, the cursor
@@ -109,7 +109,7 @@ class LineView:
             again = f" (try {event['try']})" if event["try"] > 1 else ""
             self._line(since, f"{event['issue']}: {event['phase']}{again}: {event['state']}{took}")
         elif event["event"] == "outcome":
-            self._line(since, f"{event['issue']}: {event['state']} {event['sha'][:10]}")
+            self._line(since, f"{event['issue']}: {event['state']} {event['sha'][:10]} {event.get('place', '')}".rstrip())
         elif event["event"] == "approval":
             self._line(since, f"{event['issue']}: approval {event['state']}" + (f": {progress.ui}" if event["state"] == "wanted" else ""))
         elif event["event"] in {"breaker", "limit", "throttled"}:
@@ -170,15 +170,7 @@ def _hindrance(event: dict[str, Any]) -> str:
 
 def summary(console: Console, progress: Progress, seconds: float) -> None:
     """How a run ended: what landed, what did not and why, and what it took."""
-    for name, row in progress.rows.items():
-        if row.state in {"landed", "already landed"}:
-            console.print(Text.assemble((f"{row.state} ", STYLES[row.state]), row.sha[:10], f"  {row.title}  ", (f"({name})", "dim")), soft_wrap=True)
-    for name, row in progress.rows.items():
-        if row.state and row.state not in {"landed", "already landed"}:
-            first, _, rest = ("" if row.reason == progress.reason else row.reason).partition("\n")
-            console.print(Text.assemble((f"{row.state} ", STYLES.get(row.state, "red")), f"{row.title}  ", (f"({name}) ", "dim"), first), soft_wrap=True)
-            if rest:
-                console.print(Text("\n".join(f"    {line}" for line in rest.strip().splitlines()[-12:]), "dim"), soft_wrap=True)
+    _ends(console, progress)
     if progress.began:
         flow = max(0.001, progress.last - progress.began)
         start = max(0.0, seconds - flow)
@@ -192,6 +184,22 @@ def summary(console: Console, progress: Progress, seconds: float) -> None:
         console.print(Text(line, "yellow"), soft_wrap=True)
     if progress.reason:
         console.print(f"[red]{escape(progress.reason)}[/red]", soft_wrap=True)
+
+
+def _ends(console: Console, progress: Progress) -> None:
+    """How each issue ended, the good ends first."""
+    for name, row in progress.rows.items():
+        if row.state in GOOD:
+            place = f"  {row.place}" if row.place else ""
+            console.print(Text.assemble((f"{row.state} ", STYLES[row.state]), row.sha[:10], f"  {row.title}  ", (f"({name})", "dim"), place), soft_wrap=True)
+    for name, row in progress.rows.items():
+        if row.state and row.state not in GOOD:
+            first, _, rest = ("" if row.reason == progress.reason else row.reason).partition("\n")
+            console.print(Text.assemble((f"{row.state} ", STYLES.get(row.state, "red")), f"{row.title}  ", (f"({name}) ", "dim"), first), soft_wrap=True)
+            if rest:
+                console.print(Text("\n".join(f"    {line}" for line in rest.strip().splitlines()[-12:]), "dim"), soft_wrap=True)
+    if progress.elsewhere and any(row.state == "landed" for row in progress.rows.values()):
+        console.print(f"landed on {progress.elsewhere}; your own branch is as it was: `git pull` brings it", soft_wrap=True, highlight=False, markup=False)
 
 
 def print_json(value: Any) -> None:

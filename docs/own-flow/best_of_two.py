@@ -60,14 +60,14 @@ def deliver_better(work: Work, issue: Issue, agents: list[str]) -> Outcome:
         work.journal.event("note", text=f"{issue.id}: agent {best.number} was chosen, with {best.lines} lines")
         documented = work.run(document, issue, best.change, best.number)
         sha = land_in_turn(work, issue, documented, best.number)
-        outcome = Outcome(issue=issue.id, title=issue.title, state="landed", sha=sha, tries=best.number)
+        outcome = work.through(issue, sha, best.number)
     work.tell(outcome)
     return outcome
 
 
 def judged(work: Work, side: Work, issue: Issue, number: int, change: Change) -> Entry:
     """The change with its verdicts: what would land is tested, while the repository's own agent reviews it."""
-    candidate = phases.candidate(side.site, issue, change, work.hub.tip())
+    candidate = phases.candidate(side.site, issue, change, work.foundation(issue))
     calls = [work.submit(test, issue, candidate, number), work.submit(review, issue, change, number)]
     tested, reviewed = (work.result(call) for call in calls)
     return Entry(number, change, tested, reviewed, work.hub.mirror.diff(change.base, change.sha).count("\n"))

@@ -45,6 +45,9 @@ def test_an_unknown_key_that_is_near_to_none_is_told_all() -> None:
         ('approve = ["plan", "land"]', "`approve.1`"),
         ("[pool]\nsize = 0", "`pool.size`"),
         ("[agent]\nminutes = -1", "`agent.minutes`"),
+        ("[landing]\nmode = 'merge'", "`landing.mode`"),
+        ("[landing]\nsecret = 'My Token'", "`landing.secret`"),
+        ("[landing]\napi_url = 'github.example.com'", "`landing.api_url`"),
         ("[agent.secrets]\nKEY = 1", "`agent.secrets.KEY`"),
         ("[test]\nmemory = 'much'", "`test.memory`"),
         ("[agent.build]\nmemory = 4", "`agent.build.memory`"),
@@ -118,6 +121,16 @@ def test_the_schema_has_every_key_with_its_description() -> None:
         assert set(definitions[model.__name__]["properties"]) == set(model.model_fields)
         assert definitions[model.__name__]["additionalProperties"] is False
     assert "description" in definitions["PoolConfig"]["properties"]["size"]
+
+
+def test_a_person_is_asked_before_a_change_goes_out_and_not_where_it_is_left_for_one() -> None:
+    asks = [parse(f'approve = ["landing"]\n[landing]\nmode = "{mode}"', "adw.toml").asks_to_land for mode in ("branch", "push", "pull-request", "none")]
+    assert asks == [True, True, True, False]
+
+
+def test_a_token_is_asked_for_by_name_only_where_there_are_pull_requests() -> None:
+    wanted = [parse(f'[landing]\nmode = "{mode}"\nsecret = "github-token"', "adw.toml").landing.secrets for mode in ("push", "pull-request")]
+    assert wanted == [{}, {"GITHUB_TOKEN": "github-token"}]
 
 
 def test_a_phase_reserves_what_it_says_itself_or_what_all_agents_do() -> None:

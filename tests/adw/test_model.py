@@ -69,6 +69,8 @@ def test_values_cannot_be_changed() -> None:
         Issue(id="a", title="t", body="b").title = "u"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(("state", "good"), [("landed", True), ("already landed", True), ("refused", False), ("blocked", False), ("stopped", False)])
+@pytest.mark.parametrize(
+    ("state", "good"), [("landed", True), ("already landed", True), ("ready", True), ("refused", False), ("blocked", False), ("stopped", False)]
+)
 def test_an_outcome_is_good_if_the_change_is_on_the_branch(state: str, good: bool) -> None:  # noqa: FBT001
     assert Outcome(issue="a", title="t", state=state).good is good

@@ -58,6 +58,12 @@ def test_an_issue_has_a_row_for_each_try_and_phase_of_its_own(hub: Hub, issue: I
     ]
 
 
+@pytest.mark.parametrize(("place", "shown"), [("adw/a", "adw/a"), ("https://x/pull/7", "[https://x/pull/7](https://x/pull/7)")])
+def test_what_is_ready_is_reported_with_where_it_is(place: str, shown: str) -> None:
+    ready = Outcome(issue="a", title="Add a", state="ready", sha="0123456789abcdef", place=place)
+    assert f"| a: Add a | ready at {shown} | 0123456789 | 1 |" in report.run_report(folded(), [ready], {}).splitlines()
+
+
 def test_tokens_without_a_price_are_no_money_and_the_report_says_what_to_do() -> None:
     text = report.run_report(folded(paid(usd=0.0, unpriced=12_345)), [LANDED], {})
     assert "| build | 1 | 12,000 | 345 | 0 | 0 | no price | $0.00 |" in text

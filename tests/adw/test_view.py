@@ -72,6 +72,21 @@ def test_an_issue_that_has_ended_says_how_before_what_it_cost(width: int, ends: 
     assert row.endswith(ends)
 
 
+READY = {**outcome("ready"), "sha": "0123456789abcdef", "place": "https://github.com/ada/code/pull/7"}
+
+
+def test_what_is_ready_is_shown_with_where_it_is() -> None:
+    assert "ready 0123456" in drawn(folded(READY), 100)
+    assert "ready 0123456789  Add a  (a)  https://github.com/ada/code/pull/7" in summed_up(folded(READY)).splitlines()
+    assert lines(READY)[-1] == "11.0s a: ready 0123456789 https://github.com/ada/code/pull/7"
+
+
+def test_what_landed_on_a_remote_is_told_with_how_it_comes_here() -> None:
+    hint = "landed on main at origin; your own branch is as it was: `git pull` brings it"
+    far = {**started(), "elsewhere": "main at origin"}
+    assert [hint in summed_up(folded(*events)) for events in ([far, outcome("landed")], [outcome("landed")], [far, READY])] == [True, False, False]
+
+
 def test_the_status_line_has_the_money_of_all_issues() -> None:
     assert "1 phases at work · $2.10 · 24.7k tokens" in drawn(folded(phase("running"), paid(), paid(issue="b")))
 

@@ -21,6 +21,7 @@ from adw.errors import Misuse
 from adw.mirror import find_hub
 from adw.phases import Site
 from flows.cluster import opened
+from flows.places import Places
 from tests.adw.daemon import free_port, listens, served
 from tests.e2e.conftest import Adw, ask, let_in, until
 from tests.e2e.network import Network, Program, forwarded, network, scheduler
@@ -244,7 +245,7 @@ def test_a_run_whose_scheduler_is_killed_goes_on_on_its_own_host(adw: Adw, clust
 def refused(site: Site, **settings: object) -> str:
     """Why no cluster is opened with these settings."""
     config = site.config.model_copy(update={"cluster": ClusterConfig.model_validate(settings)})
-    with pytest.raises(Misuse) as no, opened(replace(site, config=config), find_hub(Path(site.repository)), site.journal()):
+    with pytest.raises(Misuse) as no, opened(replace(site, config=config), find_hub(Path(site.repository)), site.journal(), Places()):
         pass
     assert "\n" not in str(no.value)
     return str(no.value)

@@ -18,7 +18,7 @@ from tests.adw.tools import family
 
 CACHED: list[Task[Any, Any]] = [phases.plan, phases.build, phases.test, phases.review, phases.document]
 OF_CHECKS: list[Task[Any, Any]] = [phases.check, phases.check_base, phases.judge]
-ALL: list[Task[Any, Any]] = [*CACHED, *OF_CHECKS, phases.land]
+ALL: list[Task[Any, Any]] = [*CACHED, *OF_CHECKS, phases.land, phases.offer]
 
 
 def given(site: Site) -> dict[str, Any]:
@@ -93,9 +93,10 @@ def test_the_state_of_a_phase_tells_how_it_ended(result: Plan | Verdict, state: 
     assert phases.ended(result) == state
 
 
-def test_landing_is_never_cached() -> None:
-    assert phases.land.cache_policy == NO_CACHE
-    assert not phases.land.persist_result
+@pytest.mark.parametrize("task", [phases.land, phases.offer], ids=lambda task: task.name)
+def test_landing_is_never_cached(task: Task[Any, Any]) -> None:
+    assert task.cache_policy == NO_CACHE
+    assert not task.persist_result
 
 
 def test_the_tag_limit_counts_those_who_ask_the_model() -> None:
