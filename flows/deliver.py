@@ -147,8 +147,10 @@ def _delivered(work: Work, issue: Issue) -> Outcome:
     """How an issue ends that goes through its phases; what stops it is raised."""
     if sha := work.landed.get(issue.id):
         return Outcome(issue=issue.id, title=issue.title, state="already landed", sha=sha)
-    first, attempt = tried(work, issue, ground(work, issue))
-    insist_on_room(work, issue)
+    base = ground(work, issue)
+    with work.beginning:
+        first, attempt = tried(work, issue, base)
+        insist_on_room(work, issue)
     plan = planned(work, issue, first)
     work.partition.planned(issue.id, plan.files)
     work.green.result()

@@ -79,6 +79,9 @@ class Work:
     train: Train | Siding = field(init=False)
     checks: "Checks" = field(init=False)
     partition: Partition = field(init=False)
+    beginning: threading.Semaphore = field(
+        default_factory=lambda: threading.Semaphore(4)
+    )  # held while a try is begun: hundreds at once leave no CPU for phases
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
     obstacles: dict[str, str] = field(default_factory=dict)  # issue id → why its change could not be left for a person
@@ -131,9 +134,9 @@ class Work:
             branches.drop(self.hub, issue)
         return Outcome(issue=issue.id, title=issue.title, state="ready" if place else "landed", sha=sha, tries=tries, place=place)
 
-    def run(self, task: Task[Any, Any], *args: Any, unwanted: Callable[[], bool] = never) -> Any:
-        """Have a phase run, and wait for its result. Interrupted if nobody wants it any more."""
-        call = Call(task, args, unwanted)
+    def run(self, task: Task[Any, Any], *args: Any) -> Any:
+        """Have a phase run, and wait for its result. Interrupted if the run was told to end."""
+        call = Call(task, args)
         self._have_done(call)
         return self.result(call)
 
