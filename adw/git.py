@@ -8,9 +8,10 @@ import os
 import re
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import git as gitpython
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -46,6 +47,7 @@ FETCH = ("fetch", "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head",
 NOBODY = {
     f"GIT_{role}_{field}": value for role in ("AUTHOR", "COMMITTER") for field, value in (("NAME", "adw"), ("EMAIL", "adw@localhost"), ("DATE", "@0 +0000"))
 }
+MANY = 100  # objects that are kept as a pack; fewer become files of their own, as where git fetches them
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 for _name in [
@@ -66,22 +68,27 @@ class Git:
         tree = [f"--work-tree={self.work_tree}"] if self.work_tree else []
         return ["git", f"--git-dir={self.directory}", *tree, *(word for setting in SAFE for word in ("-c", setting)), *args]
 
-    def call(self, *args: str, given: str | None = None, env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
-        """Run a git command; returns its exit status, output and errors. GitBusy if it was killed or met a lock."""
+    def call(self, *args: str, given: str | BinaryIO = "", into: BinaryIO | None = None, env: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+        """Run a git command; returns its exit status, output (unless it goes into a file) and errors. GitBusy if it was killed or met a lock."""
         environment = {**(env or {}), **({"GIT_INDEX_FILE": str(self.index)} if self.index else {})}
-        with tempfile.TemporaryFile() as stdin:
-            stdin.write((given or "").encode())
+        with ExitStack() as stack:
+            if isinstance(given, str):
+                stdin: BinaryIO = stack.enter_context(tempfile.TemporaryFile())
+                stdin.write(given.encode())
+            else:
+                stdin = given
             stdin.seek(0)
-            status, out, err = gitpython.Git(str(self.work_tree or self.directory)).execute(
+            done: Any = gitpython.Git(str(self.work_tree or self.directory)).execute(
                 self._command(args),
                 istream=stdin,
+                output_stream=into,
                 env=environment,
                 with_extended_output=True,
                 with_exceptions=False,
                 strip_newline_in_stdout=False,
                 stdout_as_string=False,
             )
-        text, errors = out.decode(errors="replace"), str(err)
+        status, text, errors = done[0], done[1].decode(errors="replace"), str(done[2])
         if status < 0:
             msg = f"git {args[0]} in {self.directory} was killed"
             raise GitKilled(msg)
@@ -90,7 +97,7 @@ class Git:
             raise GitBusy(msg)
         return status, text, errors
 
-    def run(self, *args: str, given: str | None = None, env: Mapping[str, str] | None = None) -> str:
+    def run(self, *args: str, given: str | BinaryIO = "", env: Mapping[str, str] | None = None) -> str:
         """The output of a git command, without the last line break; GitFailed with its errors if it fails."""
         for attempt in Retrying(retry=retry_if_exception_type(GitBusy), stop=stop_after_attempt(4), wait=wait_random_exponential(0.05, 1), reraise=True):
             with attempt:
@@ -133,6 +140,20 @@ class Git:
     def fetch(self, source: Path, *refspecs: str) -> None:
         """Bring refs and what they hold from another local repository."""
         self.run(*FETCH, str(source), *refspecs)
+
+    def give(self, other: "Git", commit: str, known: str) -> None:
+        """Copy a commit to another local repository, with all behind it that is not behind one that both have.
+
+        As a fetch does, but that reads each ref of both, and so takes the longer the more issues there have been.
+        """
+        with tempfile.TemporaryFile() as pack:
+            status, _, err = self.call("pack-objects", "--revs", "--thin", "--stdout", "-q", given=f"{commit}\n^{known}\n", into=pack)
+            if status:
+                msg = f"git cannot pack {commit} in {self.directory}: {err.strip()}"
+                raise GitFailed(msg)
+            pack.seek(8)
+            many = int.from_bytes(pack.read(4)) > MANY
+            other.run(*(("index-pack", "--stdin", "--fix-thin") if many else ("unpack-objects", "-q")), given=pack)
 
     def fetch_from(self, url: str, *refspecs: str) -> None:
         """Bring refs and what they hold from another host; HubAway if it does not answer."""

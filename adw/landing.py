@@ -154,7 +154,7 @@ def _locks(hub: Hub) -> list[Path]:
     if checkout:
         own = Git(checkout / ".git").run("rev-parse", "--absolute-git-dir")
         heads |= {Path(own, "index.lock"), Path(own, "HEAD.lock")}
-    return sorted([*heads, *(directory / "refs" / "adw").rglob("*.lock")])
+    return sorted([*heads, *(directory / "refs" / "adw").glob("*/landed.lock")])
 
 
 def _put_back(view: Git, note: Note) -> None:

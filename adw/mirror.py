@@ -2,18 +2,20 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from adw import lock
 from adw.config import FILE, Config, parse
-from adw.errors import GitFailed, Misuse
+from adw.errors import GitBusy, GitFailed, Misuse
 from adw.git import Git, author, locate
 from adw.home import Place
 from adw.model import one_line
 
 CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogAllRefUpdates = false\n[gc]\n\tauto = 0\n"
+CROWDED = 64  # issues
 
 
 class Source(Protocol):
@@ -113,7 +115,10 @@ class Hub:
 
     def publish(self, ref: str) -> bool:
         """Copy a ref of the mirror to the hub."""
-        self.git.fetch(self.mirror.directory, f"+{ref}:{ref}")
+        sha = self.mirror.run("rev-parse", ref)
+        self.mirror.give(self.git, sha, Hub.tip(self))  # as it is known here, wherever the branch is
+        self.git.point(ref, sha)
+        tidy(self.place)
         return True
 
     def hold(self, issue_key: str, candidate: str) -> None:
@@ -179,6 +184,15 @@ def make(place: Place) -> None:
             (directory / "HEAD").write_text("ref: refs/heads/none\n")  # last: what makes it a repository
         for stale in [*directory.glob("*.lock"), *(directory / "refs").rglob("*.lock")]:
             _drop_if_old(stale)
+
+
+def tidy(place: Place) -> None:
+    """Put the refs of the mirror into one file when many have files of their own: git reads each of those to find any."""
+    if len(list((place.mirror / "refs" / "adw").iterdir())) < CROWDED:
+        return
+    if held := lock.try_lock(place.locks / "tidy"):
+        with held, suppress(GitBusy):  # then it is done the next time
+            Git(place.mirror).call("pack-refs", "--all")
 
 
 def _drop_if_old(lockfile: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from adw import lock, proc
+from adw import lock, proc, unencrypted
 from adw.errors import AdwError, Misuse
 from adw.home import home
 from adw.login import PASSWORD, credentials, own_login, users_setting
@@ -54,7 +54,7 @@ class Server:
         """What a process needs in its environment to use it."""
         own = {"PREFECT_HOME": str(folder()), "PREFECT_PROFILES_PATH": str(folder() / "profiles.toml")} if self.own else {}
         login = {"PREFECT_API_AUTH_STRING": self.login} if self.login else {}
-        return {**UNUSED, "PREFECT_API_URL": self.api, **own, **login}
+        return {**UNUSED, "PREFECT_API_URL": self.api, **unencrypted.settings(self.api), **own, **login}
 
 
 def folder() -> Path:

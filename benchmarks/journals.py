@@ -1,5 +1,6 @@
 """What the events of a delivery say of its time; the baseline tells its own in the same words."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,22 +33,15 @@ def _spans(events: Sequence[Event], issue: str) -> Iterator[tuple[str, float, fl
             yield event["phase"], event["timestamp"] - event["seconds"], event["timestamp"]
 
 
-def twice(events: Sequence[Event], planned: Mapping[str, float]) -> float:
-    """Seconds of agents and tests that were done more than once: what was cut, and what had been done before."""
-    again, done, running = 0.0, set[tuple[str, str]](), dict[tuple[str, str], float]()
-    before = 0.0
+def twice(events: Sequence[Event], planned: Mapping[str, float], killed: float) -> float:
+    """Seconds of agents and tests that were done more than once: what was cut when all was killed, and what had been done before."""
+    done = Counter((event["issue"], event["phase"]) for event in events if event["event"] == "phase" and event["state"] == "done")
+    again = sum((times - 1) * planned.get(phase, 0.0) for (_, phase), times in done.items())
+    running = dict[tuple[str, str], float]()
     for event in events:
-        if event["event"] == "flow started":
-            again += sum(min(before - since, planned[phase]) for (_, phase), since in running.items())
-            running.clear()
-        before = event["timestamp"]
-        if event["event"] != "phase" or event["phase"] not in planned:
-            continue
-        what = (event["issue"], event["phase"])
-        if event["state"] == "running":
-            running[what] = event["timestamp"]
-        else:
+        if event["event"] == "phase" and event["timestamp"] < killed:
+            what = (event["issue"], event["phase"])
             running.pop(what, None)
-            again += planned[event["phase"]] if event["state"] == "done" and what in done else 0.0
-            done |= {what} if event["state"] == "done" else set()
-    return again
+            if event["state"] == "running":
+                running[what] = event["timestamp"]
+    return again + sum(min(killed - since, planned.get(phase, 0.0)) for (_, phase), since in running.items())

@@ -6,7 +6,6 @@ and tests wait for so long and use no CPU; agents are the player of the shipped 
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -49,19 +48,24 @@ def own(name: str, text: str = "") -> dict[str, str]:
     return {"path": f"features/{name}.txt", "write": text or f"{name}\n"}
 
 
+def api(rate: str) -> dict[str, str]:
+    """The edit that gives a function another name."""
+    return {"path": "api.txt", "write": f"{rate}\nlist\n"}
+
+
 def order(by: str) -> dict[str, str]:
     """The edit of a line that others edit, too."""
     return {"path": "order.txt", "write": f"order by: {by}\n"}
 
 
-# By what the agent edits in build, at its first try and when it is asked to put together what does not go together.
+# What the agent edits in build: first, and when it is asked again because of what landed meanwhile, on top of that.
 BREAKS = {  # each passes the tests, and both together do not
-    "rename": ([own("rename"), {"path": "api.txt", "find": "rate\n", "replace": "price\n"}], [own("use", "uses price\n")]),
+    "rename": ([own("rename"), api("price")], [own("rename"), api("price"), own("use", "uses price\n")]),
     "use": ([own("use", "uses rate\n")], [own("use", "uses price\n")]),
 }
 CONFLICTS = {  # both edit the same line
-    "by-author": ([own("by-author"), order("name, author")], [order("name, author, year")]),
-    "by-year": ([own("by-year"), order("name, year")], [order("name, author, year")]),
+    "by-author": ([own("by-author"), order("name, author")], [own("by-author"), order("name, author, year")]),
+    "by-year": ([own("by-year"), order("name, year")], [own("by-year"), order("name, author, year")]),
 }
 
 
@@ -152,8 +156,3 @@ def broken(hub: Path) -> list[str]:
             bad.append(sha)
     git(hub, "worktree", "remove", "--force", str(checkout))
     return bad
-
-
-def quoted(argv: list[str]) -> str:
-    """A command line for sh."""
-    return shlex.join(argv)

@@ -257,3 +257,20 @@ def test_hooks_of_a_repository_do_not_run(git: Git, repository: Repository) -> N
 def test_no_ref_is_all_zeros(git: Git) -> None:
     assert git.has("0" * 40) is False
     assert git_version().startswith("git version ")
+
+
+@pytest.mark.parametrize("many", [3, 150])
+def test_a_commit_is_given_with_all_that_the_other_does_not_have(git: Git, repository: Repository, tmp_path: Path, many: int) -> None:
+    repository.git("clone", "--quiet", "--bare", str(repository.path), str(tmp_path / "other.git"))
+    other, known = Git(tmp_path / "other.git"), repository.tip
+    repository.commit("before", **{f"{number}.txt": f"{number}\n" for number in range(many)})
+    sha = repository.commit("last", **{"code.txt": "two\n"})
+    git.give(other, sha, known)
+    other.point("refs/heads/given", sha)
+    assert other.run("fsck", "--strict", "--connectivity-only") == ""
+    assert (other.text("given", "code.txt"), other.text("given", f"{many - 1}.txt")) == ("two\n", f"{many - 1}\n")
+
+
+def test_what_cannot_be_given_is_named(git: Git, repository: Repository) -> None:
+    with pytest.raises(GitFailed, match=f"cannot pack {'1' * 40}"):
+        git.give(git, "1" * 40, repository.tip)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from adw import mirror
 from adw.errors import GitFailed, Misuse
 from adw.git import author
 from adw.mirror import Hub, find_hub, sync
@@ -135,6 +136,23 @@ def test_what_is_published_outlives_the_mirror(hub: Hub, repository: Repository)
     hub.publish("refs/adw/a-1/build/k")
     assert repository.git("for-each-ref", "--format=%(refname)", "refs/adw") == "refs/adw/a-1/build/k"
     assert repository.git("cat-file", "-t", sha) == "commit"
+
+
+def test_a_result_is_published_though_the_branch_went_on_meanwhile(hub: Hub, repository: Repository) -> None:
+    sha = hub.mirror.commit(hub.mirror.tree_of(repository.tip), [repository.tip], "x", author(hub.git))
+    hub.mirror.point("refs/adw/a-1/build/k", sha)
+    repository.git("commit", "--quiet", "--amend", "-m", "rewritten")
+    hub.publish("refs/adw/a-1/build/k")
+    assert repository.git("rev-parse", "refs/adw/a-1/build/k") == sha
+
+
+def test_many_refs_take_one_file_and_are_all_still_there(hub: Hub, repository: Repository) -> None:
+    refs = {f"refs/adw/a-{number}/plan/k": repository.tip for number in range(mirror.CROWDED)}
+    for ref in refs:
+        hub.mirror.point(ref, repository.tip)
+    hub.publish("refs/adw/a-0/plan/k")
+    assert not [path for path in (hub.place.mirror / "refs" / "adw").rglob("*") if path.is_file()]
+    assert hub.mirror.refs("refs/adw") == refs
 
 
 def test_a_git_command_that_was_killed_long_ago_is_in_nobodys_way(hub: Hub, repository: Repository) -> None:

@@ -1,6 +1,7 @@
 """adw's own Prefect server as far as it is there before it answers: its login, and whom it is for."""
 
 import json
+import ssl
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -120,3 +121,11 @@ def test_what_is_set_in_the_users_profile_counts_as_in_prefect(home: Path, monke
 def test_whose_server_it_is_can_be_asked_without_writing_anything(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     assert (server.users_own(), list(home.iterdir())) == ("", [])
+
+
+def test_clients_of_a_server_without_tls_read_one_certificate_instead_of_all(home: Path) -> None:
+    setting = "PREFECT_API_SSL_CERT_FILE"
+    file = Path(Server("http://127.0.0.1:1/api", own=True).environment()[setting])
+    assert file.parent == home / "prefect"
+    assert len(ssl.create_default_context(cafile=str(file)).get_ca_certs()) == 1
+    assert setting not in Server("https://prefect.example/api", own=False).environment()

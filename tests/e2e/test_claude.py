@@ -4,7 +4,7 @@ import os
 import re
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psutil
@@ -33,10 +33,10 @@ def structured(**answer: Any) -> list[dict[str, Any]]:
     return [{"text": WORDS, "rate": RATE, "tools": [{"name": "StructuredOutput", "input": answer}]}, {"text": "ok"}]
 
 
-def script(name: str, hang: str = "") -> Rules:
+def script(name: str, hang: str = "", moods: Mapping[str, dict[str, Any]] = MOODS) -> Rules:
     """How the model answers for one issue."""
     write = {"name": "Write", "input": {"file_path": f"{{cwd}}/{name}.txt", "content": f"{name}\n"}}
-    mood = MOODS.get(name, {})
+    mood = moods.get(name, {})
     tools = [{"name": "Bash", "input": {"command": hang or f"test -f {name}.txt"}}]
     build = [
         {"text": WORDS, "rate": RATE, "tools": [write], **({"cut": True} if mood.get("cut") else {})},
@@ -82,6 +82,7 @@ def claude_adw(adw: Adw, model: fake_anthropic.Server) -> Adw:
             command = "test -f code.txt"
             [pool]
             memory_gb = 0
+            max_load = 0
             [gateway]
             requests = {AT_ONCE}
             """
@@ -145,7 +146,7 @@ def test_a_key_that_is_refused_stops_new_work_and_a_right_one_goes_on_without_re
 
 def test_killed_in_the_middle_of_six_agents_nothing_lives_and_only_what_was_cut_is_gone_on_with(claude_adw: Adw, model: fake_anthropic.Server) -> None:
     hang = "setsid python3 -c 'import time; time.sleep(600)'"
-    model.rules[:] = [rule for name in NAMES for rule in script(name, hang)]
+    model.rules[:] = [rule for name in NAMES for rule in script(name, hang, moods={})]  # moods would let in fewer than six
     process = claude_adw.start("run", str(claude_adw.issues), "--agents", "6")
 
     def all_hang() -> bool:
