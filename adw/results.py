@@ -20,26 +20,32 @@ Result = TypeVar("Result", Plan, Change, Verdict)
 KEY_LENGTH = 24  # of the key's 64 hex digits, in a ref name
 
 
-def once(hub: Source, order: Order, key: str, kind: type[Result], make: Callable[[], tuple[Result, str]]) -> tuple[Result, bool]:
-    """The result with this key: found, or made and recorded while nobody else can make the same.
+def whatever(_: Plan | Change | Verdict) -> bool:
+    """Every result is believed."""
+    return True
+
+
+def once(  # noqa: PLR0913 - what to look for, and how to make it
+    hub: Source, order: Order, key: str, kind: type[Result], make: Callable[[], tuple[Result, str]], believed: Callable[[Result], bool] = whatever
+) -> tuple[Result, bool]:
+    """The result with this key: found, if it is believed, or made and recorded while nobody else can make the same.
 
     `make` gives the result and the commit that it is about. Returns the result, and whether it was found.
     """
     with lock.held(hub.place.locks / f"{order.phase}-{key[:KEY_LENGTH]}"):
-        found = find(hub, order.phase, key, kind)
+        found = find(hub, order.phase, key, kind, believed)
         if found is not None:
             return found, True
         result, about = make()
-        if not record(hub, order, key, result, about) and (found := find(hub, order.phase, key, kind)) is not None:
+        if not record(hub, order, key, result, about) and (found := find(hub, order.phase, key, kind, believed)) is not None:
             return found, True  # another host made the same meanwhile: all go on with what came first
         return result, False
 
 
-def find(hub: Source, phase: str, key: str, kind: type[Result]) -> Result | None:
-    """The recorded result of a phase with this key, whichever issue it was made for."""
-    for sha in hub.found(f"refs/adw/*/{phase}/{key[:KEY_LENGTH]}").values():
-        return read(hub.mirror, sha, kind)
-    return None
+def find(hub: Source, phase: str, key: str, kind: type[Result], believed: Callable[[Result], bool] = whatever) -> Result | None:
+    """The recorded result of a phase with this key that is believed, whichever issue it was made for."""
+    results = (read(hub.mirror, sha, kind) for sha in hub.found(f"refs/adw/*/{phase}/{key[:KEY_LENGTH]}").values())
+    return next(filter(believed, results), None)
 
 
 def read(mirror: Git, sha: str, kind: type[Result]) -> Result:

@@ -78,18 +78,25 @@ def tag(issues: Iterable[str]) -> None:
         context.task_run.tags = [*context.task_run.tags, *(f"issue:{issue}" for issue in issues)]
 
 
-def kept(site: Site, order: Order, key: str, kind: type[Result], make: Callable[[], tuple[Result, str]]) -> Result:
+def kept(  # noqa: PLR0913 - as of what is made once
+    site: Site, order: Order, key: str, kind: type[Result], make: Callable[[], tuple[Result, str]], believed: Callable[[Result], bool] = results.whatever
+) -> Result:
     """Run a phase once for its key, with its events in the journal. One that is told to end has no result: its task run is cancelled."""
     tag([order.issue])
     with site.journal().timed(order) as mark, wanted.heard():
         try:
-            result, found = results.once(site.hub(), order, key, kind, make)
+            result, found = results.once(site.hub(), order, key, kind, make, believed)
         except Interrupted as no:
             mark.state = "cut"
             return cast("Result", wanted.given_up(str(no)))
         Shelf.of(site.hub().place, order).forget()  # nothing is left to go on with
         mark.state = "cached" if found else ended(result)
     return result
+
+
+def passed(verdict: Verdict) -> bool:
+    """Whether it is a yes."""
+    return verdict.passed
 
 
 def ended(result: Result) -> str:
@@ -120,11 +127,12 @@ def test(site: Site, issue: Issue, candidate: Candidate, attempt: int) -> Verdic
     return kept(site, site.order(issue, "test", attempt), key, Verdict, lambda: phases.test(site, issue, candidate, attempt))
 
 
-@task(name="test", task_run_name="test: {issue.title}", cache_policy=CacheKeyFnPolicy(cache_key_fn=by_test), **KEPT, **RETRIED)
+# What is on the branch was put there by somebody who believes in it: where it failed as a candidate once, it is looked at anew.
+@task(name="test", task_run_name="test: {issue.title}", cache_policy=NO_CACHE, **KEPT, **RETRIED)
 def test_base(site: Site, issue: Issue, candidate: Candidate) -> Verdict:
     """That the branch as it is passes the tests."""
     key = phases.test_key(site, candidate)
-    return kept(site, site.order(issue, "test"), key, Verdict, lambda: phases.test_base(site, issue, candidate))
+    return kept(site, site.order(issue, "test"), key, Verdict, lambda: phases.test_base(site, issue, candidate), passed)
 
 
 @task(task_run_name="review: {issue.title} (try {attempt})", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_review), **KEPT, **RETRIED)
@@ -142,11 +150,11 @@ def check(site: Site, issue: Issue, name: str, about: Candidate | Change, attemp
     return kept(site, site.order(issue, name, attempt), key, Verdict, lambda: checks.run(site, issue, name, about, attempt))
 
 
-@task(name="check", task_run_name="{name}: {issue.title}", cache_policy=CacheKeyFnPolicy(cache_key_fn=by_check), **KEPT, **RETRIED)
+@task(name="check", task_run_name="{name}: {issue.title}", cache_policy=NO_CACHE, **KEPT, **RETRIED)
 def check_base(site: Site, issue: Issue, name: str, about: Candidate | Change) -> Verdict:
     """That the branch as it is passes the command of a check."""
     key = checks.key(site, issue, name, about)
-    return kept(site, site.order(issue, name), key, Verdict, lambda: checks.run_on_base(site, issue, name, about))
+    return kept(site, site.order(issue, name), key, Verdict, lambda: checks.run_on_base(site, issue, name, about), passed)
 
 
 @task(task_run_name="{name}: {issue.title} (try {attempt})", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_check), **KEPT, **RETRIED)

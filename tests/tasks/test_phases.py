@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,15 +11,16 @@ from prefect.states import Failed
 from adw import checks
 from adw import phases as real
 from adw.config import override
-from adw.errors import AdwError, GitBusy, Transient
+from adw.errors import AdwError, GitBusy, Misuse, Transient
 from adw.model import Attempt, Candidate, Change, Issue, Plan, Verdict
 from adw.phases import Site
 from tasks import phases
 from tests.adw.tools import family
+from tests.conftest import Repository
 
 CACHED: list[Task[Any, Any]] = [phases.plan, phases.build, phases.test, phases.review, phases.document]
-OF_CHECKS: list[Task[Any, Any]] = [phases.check, phases.check_base, phases.judge]
-ALL: list[Task[Any, Any]] = [*CACHED, *OF_CHECKS, phases.land, phases.offer]
+OF_CHECKS: list[Task[Any, Any]] = [phases.check, phases.judge]
+ALL: list[Task[Any, Any]] = [*CACHED, *OF_CHECKS, phases.test_base, phases.check_base, phases.land, phases.offer]
 
 
 def given(site: Site) -> dict[str, Any]:
@@ -78,6 +80,19 @@ def test_a_check_is_kept_under_a_key_of_its_own_and_is_a_phase_by_its_name(task:
     assert task.cache_policy.cache_key_fn(None, it) == "check-" + checks.key(site, it["issue"], name, it["about"])  # type: ignore[misc, arg-type]
     named = task.with_options(name=name)
     assert (named.name, named.fn, named.tags, named.persist_result, named.retries) == (name, task.fn, task.tags, True, 2)
+
+
+def test_a_branch_whose_tree_failed_as_a_candidate_is_tested_anew_and_its_yes_is_kept(site: Site, repository: Repository, tmp_path: Path) -> None:
+    tool = tmp_path / "tool"  # of the machine: as what a test needs and nobody had installed
+    site = replace(site, config=override(site.config, test={"command": f"test -e '{tool}'"}))
+    candidate, base = real.base_candidate(site, repository.tip), real.base_issue("main")
+    assert not phases.test.fn(site, Issue(id="a", title="t", body="b"), candidate, 1).passed
+    with pytest.raises(Misuse, match="the tests fail on main as it is"):
+        phases.test_base.fn(site, base, candidate)
+    tool.touch()
+    assert phases.test_base.fn(site, base, candidate).passed
+    tool.unlink()
+    assert phases.test_base.fn(site, base, candidate).passed
 
 
 @pytest.mark.parametrize(
