@@ -1,6 +1,6 @@
 """What a run takes, before it begins: its schedule with so many slots, and what no schedule could be shorter than.
 
-Pure: issues and seconds in, times out. It follows what `flows/deliver.py` does where all goes well: an issue's work begins when
+Pure: issues and seconds in, times out. It follows what `flows/issues.py` does where all goes well: an issue's work begins when
 those that it depends on have landed, each issue passes at its first try, and is tested once, on top of those before it in the
 train. A landing waits for no other one. What must be done again comes on top of that.
 """

@@ -7,8 +7,8 @@ from prefect import flow
 from adw import phases
 from adw.errors import AgentFailed
 from adw.model import Change, Issue, Outcome, Verdict
-from flows.deliver import land_in_turn
 from flows.delivery import Delivery
+from flows.issues import land_in_turn
 from flows.reports import publish
 from flows.start import begun
 from flows.work import Work, threads

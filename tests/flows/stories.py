@@ -18,7 +18,8 @@ from adw.phases import Site
 from adw.pool import Pool
 from adw.train import Train
 from flows.checks import Checks
-from flows.deliver import _delivered, deliver_all
+from flows.deliver import deliver_all
+from flows.issues import delivered
 from flows.places import Offer, Places
 from flows.rails import Rails
 from flows.work import Call, Done, Work
@@ -215,7 +216,7 @@ def act(stage: Stage, home: str, run: str) -> None:
     work.include(graph.in_order(stage.issues, frozenset(landed)))
     work.train = Train(Rails(work), lambda: places.slots, landed, tip, squash=stage.story.squash)
     work.checks = Checks(work)
-    outcomes = deliver_all(work, _delivered, allow_red_base=False)
+    outcomes = deliver_all(work, delivered, allow_red_base=False)
     (journal.folder / "outcomes.json").write_text(json.dumps([asdict(outcome) for outcome in outcomes]))
 
 
