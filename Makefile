@@ -50,6 +50,10 @@ test: setup  ## set up, and run the tests
 stories: setup  ## a thousand random runs of many issues, killed and pushed into
 	@ADW_STORIES=1000 $(BIN)/python -m pytest -q --timeout 0 tests/flows/test_many.py
 
+.PHONY: replay
+replay: setup  ## deliver the real changes of the replay data sets with 1, 2, 4 and 8 agents
+	@ADW_REPLAY_AGENTS=1,2,4,8 $(BIN)/python -m pytest -q --timeout 0 --durations=0 tests/e2e/test_replay.py
+
 .PHONY: check
 check: setup  ## all that CI checks: format, lint, types, layers, tests with coverage
 	@$(BIN)/ruff format --check --quiet .
