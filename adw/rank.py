@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from adw.model import Issue
+from adw.model import Issue, phase_of
 
 NEW = {"plan": 2, "build": 1}  # what begins something new waits for what is built already
 
@@ -20,4 +20,4 @@ class Rank(NamedTuple):
     @classmethod
     def of(cls, issue: Issue, phase: str, way: float, place: int, *, front: bool) -> "Rank":
         """The rank of a phase: of what the next landing waits for, or not."""
-        return cls(aside=False, later=not front, urgency=-issue.priority, new=NEW.get(phase, 0), way=-way, place=place)
+        return cls(aside=False, later=not front, urgency=-issue.priority, new=NEW.get(phase_of(phase), 0), way=-way, place=place)
