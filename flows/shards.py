@@ -52,9 +52,9 @@ def in_groups(work: Work, call: Call, *, base: bool = False) -> Verdict:
     return verdict
 
 
-def _begun(work: Work, whole: Call, shard: Shard, unwanted: Callable[[], bool], *, base: bool) -> Call:
+def _begun(work: Work, test: Call, shard: Shard, unwanted: Callable[[], bool], *, base: bool) -> Call:
     """Have a shard run; the longest are begun first, if there is no room for all."""
-    issue, candidate, attempt = whole.args
+    issue, candidate, attempt = test.args
     task, args = (tasks.shard_base, (issue, shard, candidate)) if base else (tasks.shard, (issue, shard, candidate, attempt))
     needs = work.site.config.test.groups[shard.group].exclusive
     return work.submit(task.with_options(name=shard.name), *args, unwanted=unwanted, exclusive=needs, seconds=shard.seconds)
