@@ -77,11 +77,11 @@ def shared_out(seconds: Mapping[str, float], most: int) -> list[list[str]]:
     """Files in at most so many sets that take about as long as each other: the longest file first, each to the set that has least."""
     fitting = max(1, int(sum(seconds.values()) / LEAST))
     needed = 1 + sum(map(len, map(shlex.quote, seconds))) // LONGEST
-    sets: list[tuple[float, int, list[str]]] = [(0.0, number, []) for number in range(max(needed, min(most, fitting, len(seconds))))]
+    sets: list[tuple[float, int, int, list[str]]] = [(0.0, 0, number, []) for number in range(max(needed, min(most, fitting, len(seconds))))]
     for file in sorted(seconds, key=lambda file: (-seconds[file], file)):
-        least, number, mine = sets[0]
-        heapq.heapreplace(sets, (least + seconds[file], number, [*mine, file]))
-    return [sorted(mine) for _, _, mine in sorted(sets, key=lambda one: (-one[0], one[1])) if mine]
+        least, count, number, mine = sets[0]
+        heapq.heapreplace(sets, (least + seconds[file], count + 1, number, [*mine, file]))
+    return [sorted(mine) for _, _, _, mine in sorted(sets, key=lambda one: (-one[0], one[2])) if mine]
 
 
 def run(site: Site, issue: Issue, shard: Shard, candidate: Candidate, attempt: int) -> tuple[Verdict, str]:

@@ -42,7 +42,7 @@ def main() -> int:
     phase, number = os.environ["ADW_PHASE"], int(os.environ["ADW_TRY"])
     piece = f"{phase}-{os.environ.get('ADW_PART', '')}"
     known = [*(script.get(os.environ["ADW_ISSUE"]) or {}).items(), *script.get("*", {}).items()]
-    parts = next((part for wanted in (piece, phase) for name, part in known if name == wanted and part), [{}])
+    parts: list[dict[str, Any]] = next((part for wanted in (piece, phase) for name, part in known if name == wanted and part), [{}])
     part = parts[max(1, min(number, len(parts))) - 1]
     print(part.get("say") or f"{phase}: done", flush=True)
     time.sleep(part.get("seconds", 0))

@@ -154,7 +154,7 @@ def test_an_agent_is_told_its_part_the_plan_and_what_is_not_its_own(hub: Hub, is
 
 
 def test_the_keys_of_parts_change_with_what_decides_them(hub: Hub, issue: Issue, attempt: Attempt) -> None:
-    whole, site = plan(("a",), ("b",)), make_site(hub, "x")
+    whole, site = plan(("a",), ("b",)), make_site(hub, "true")
     one, two = divide(whole, CONFIG, 5).parts
     more = replace(one, items=(replace(one.items[0], details="so"),))
     change = Change(sha="1", tree="2", base="3", base_tree="4")
@@ -164,7 +164,7 @@ def test_the_keys_of_parts_change_with_what_decides_them(hub: Hub, issue: Issue,
         parts.key(site, issue, whole, more, attempt),
         parts.key(site, issue, replace(whole, text="another"), one, attempt),
         parts.key(site, issue, whole, one, replace(attempt, base="another")),
-        parts.key(make_site(hub, "another"), issue, whole, one, attempt),
+        parts.key(make_site(hub, "false"), issue, whole, one, attempt),
         parts.integrate_key(site, issue, whole, attempt, [change]),
         parts.integrate_key(site, issue, whole, attempt, [change, change]),
         phases.build_key(site, issue, whole, attempt),
