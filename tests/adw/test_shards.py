@@ -101,7 +101,7 @@ def test_a_shard_runs_its_files_whatever_they_are_called(hub: Hub, issue: Issue,
     shard = Shard(name="test-unit-1", group="unit", files=("tests/test_it's b.py", "tests/test_b.py"))
     verdict, about = shards.run(site, issue, shard, candidate, 1)
     assert (verdict.passed, about) == (True, candidate.sha)
-    assert verdict.log.splitlines() == ["test/unit-1", "tests/test_it's b.py", "tests/test_b.py"]
+    assert verdict.log.splitlines() == ["test/unit-1", "tests/test_b.py", "tests/test_it's b.py"]
 
 
 def test_the_key_of_a_shard_changes_with_code_command_files_and_setup(hub: Hub, candidate: Candidate) -> None:

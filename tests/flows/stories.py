@@ -95,7 +95,7 @@ build)
   for file in shared*; do
     [ ! -e "$file" ] || { grep -v '^<<<<<<<\|^=======\|^>>>>>>>' "$file" | sort -u > "$TMPDIR/sorted"; cp "$TMPDIR/sorted" "$file"; }
   done
-  echo done > "$ADW_ISSUE.done"
+  if [ -e "$mine/unfit" ]; then echo mended; else echo done; fi > "$ADW_ISSUE.done"  # the same once more would be found unfit again
   if [ -n "$shared" ] && ! grep -qx "$ADW_ISSUE" "$shared" 2>/dev/null; then echo "$ADW_ISSUE" >> "$shared"; fi
   rm -f "$ADW_ISSUE.bad"
   if [ $fate = hopeless ] || { [ $fate = red ] && once red; }; then echo bad > "$ADW_ISSUE.bad"; fi
