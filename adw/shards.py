@@ -55,7 +55,7 @@ def _made(site: Site, hub: Source, candidate: Candidate, slots: int) -> Split:
 def _of_group(hub: Source, name: str, group: Group, candidate: Candidate, slots: int) -> list[Shard]:
     if not group.split:
         known = durations.modules(hub.place, name, [""])
-        return [Shard(name=f"test-{name}", group=name, seconds=known.get("", 0.0))]
+        return [Shard(name=f"test-{name}", group=name, seconds=known.get("", durations.GUESS["test"]))]  # what is not known may be long: it begins first
     files = hub.mirror.files(candidate.tree, group.split)
     if not files:
         msg = f"there is no file {group.split} (`split` of [test.groups.{name}] in adw.toml)"

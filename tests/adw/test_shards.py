@@ -76,6 +76,11 @@ def test_a_group_that_is_not_split_is_learned_as_a_whole(hub: Hub, site: Site, i
     assert split.shards[0] == Shard(name="test-db", group="db", seconds=12.0)
 
 
+def test_a_group_of_which_nothing_is_known_begins_first(hub: Hub, site: Site, issue: Issue, candidate: Candidate) -> None:
+    split = shards.split(grouped(site, unit=UNIT, db={"command": "true"}), hub, issue, candidate, 5)
+    assert [shard.group for shard in split.shards][:2] == ["db", "unit"]
+
+
 def test_a_group_is_split_by_the_files_that_the_candidate_has(hub: Hub, site: Site, issue: Issue, candidate: Candidate) -> None:
     split = shards.split(grouped(site, unit=UNIT), hub, issue, candidate, 5)
     assert sorted(shard.files for shard in split.shards) == [("tests/deep/test_a.py",), ("tests/test_b.py",), ("tests/test_it's b.py",)]

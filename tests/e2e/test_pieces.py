@@ -9,7 +9,7 @@ case "$ADW_PHASE-$ADW_TRY-$ADW_PART" in
   plan-*) echo '{"summary": "three files", "files": [], "items": [{"title": "one", "files": ["1.txt"]}, {"title": "two", "files": ["2.txt"]},
     {"title": "three", "files": ["3.txt"]}], "integration": "list them"}';;
   build-1-integrate) ls *.txt > all.list; echo bad > 2.txt;;
-  build-1-*) echo good > "$ADW_PART.txt";;
+  build-1-*) echo good > "$ADW_PART.txt"; echo "that was $ADW_PART";;
   build-2-) for n in 1 2 3; do echo good > $n.txt; done; ls *.txt > all.list;;
 esac
 """
