@@ -157,6 +157,7 @@ def test_a_build_that_is_killed_goes_on_with_the_parts_that_were_done(tmp_path: 
     process.join(LIMIT)
     outcomes = json.loads((hub.place.runs / "r2" / "outcomes.json").read_text())
     assert [outcome["state"] for outcome in outcomes] == ["landed"]
+    assert list(hub.git.refs("refs/adw/*/rescued-*").values())  # what the part that was interrupted had written
     assert {file.name: len(file.read_text().split()) for file in mine.glob("begun-*")} == {"begun-1": 1, "begun-2": 1, "begun-3": 2}
     assert left_over(home) == []
     for lock in hub.place.pool.glob("*/lock"):
@@ -271,3 +272,11 @@ def test_a_base_that_fails_is_told_and_looked_at_again(modules: Bench, tmp_path:
     assert Counter(state for name, state in modules.ended("test-unit")) == Counter({"done": 4, "cached": 4})
     assert prove(modules).passed
     assert modules.ended()[-1] == ("test", "cached")
+
+
+def test_a_base_whose_code_failed_as_a_candidate_is_looked_at_anew(modules: Bench, tmp_path: Path) -> None:
+    modules.tests(unit=UNIT, db={"command": f"test -e {tmp_path}/up"})
+    assert not prove(modules).passed
+    (tmp_path / "up").touch()
+    base_tested(modules)
+    assert modules.ended()[-1] == ("test", "done")
