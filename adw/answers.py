@@ -32,6 +32,7 @@ class PlanAnswer(_Part):
     summary: str = Field(description="How the issue will be resolved, in a paragraph or two.")
     files: list[str] = Field(description="All files that will be changed, added or removed, relative to the repository.")
     items: list[WorkItem] = Field(description="The pieces of work, in order.")
+    integration: str = Field("", description="What is left to do once all items are done side by side, such as wiring them together; empty if nothing.")
     tests: str = Field("", description="How it will be tested.")
     risks: str = Field("", description="What could go wrong.")
 
@@ -41,10 +42,11 @@ class PlanAnswer(_Part):
         lines += [
             f"- {item.title}" + (f" ({', '.join(item.files)})" if item.files else "") + (f": {item.details}" if item.details else "") for item in self.items
         ]
+        lines += [f"\nIntegration: {self.integration.strip()}"] if self.integration.strip() else []
         lines += [f"\nTests: {self.tests.strip()}"] if self.tests.strip() else []
         lines += [f"\nRisks: {self.risks.strip()}"] if self.risks.strip() else []
         items = tuple(Item(title=item.title, files=tuple(item.files), details=item.details) for item in self.items)
-        return Plan(text="\n".join(lines).strip(), files=tuple(dict.fromkeys(self.files)), items=items)
+        return Plan(text="\n".join(lines).strip(), files=tuple(dict.fromkeys(self.files)), items=items, integration=self.integration.strip())
 
 
 class ReviewFinding(_Part):

@@ -12,11 +12,11 @@ from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, Val
 from pydantic.fields import FieldInfo
 
 from adw.errors import Misuse
-from adw.model import AGENT_PHASES, PHASES
+from adw.model import AGENT_PHASES, PHASES, PIECED, phase_of
 
 FILE = "adw.toml"
 SCHEMA_FILE = ".adw.schema.json"
-TAKEN = (*PHASES, "approved", "candidate", "check", "decided", "kept", "landed", "resolve", "try")  # what is kept under these names is no check's
+TAKEN = (*PHASES, "approved", "candidate", "check", "decided", "kept", "landed", "resolve", "split", "try")  # what is kept under these names is no check's
 
 BlockName = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]  # as Prefect wants it
 Minutes = Annotated[float, Field(gt=0)]
@@ -126,11 +126,11 @@ class AgentConfig(Section):
 
     def tools(self, phase: str) -> Tools:
         """What the agent may do in a phase: plan and review can read only, unless they are told otherwise."""
-        return self._own(phase).tools or ("run" if phase in {"build", "document"} else "read")
+        return self._own(phase).tools or ("run" if phase_of(phase) in {"build", "document"} else "read")
 
     def _own(self, phase: str) -> PhaseAgentConfig:
         """What a phase has differently; a check's prompt is asked of the agent that reviews."""
-        return {"plan": self.plan, "build": self.build, "document": self.document}.get(phase, self.review)
+        return {"plan": self.plan, "build": self.build, "document": self.document}.get(phase_of(phase), self.review)
 
 
 class ReviewConfig(Section):
@@ -199,6 +199,62 @@ class SandboxConfig(Section):
     writable: tuple[str, ...] = Field((), description="Paths that they may write, beside their slot, such as a package cache.", examples=[["~/.cache/uv"]])
 
 
+class BuildConfig(Section):
+    """Whether one change is built by several agents at once."""
+
+    parallel: bool = Field(
+        default=True,
+        description="Whether items of a plan that touch no files in common are built side by side, each by an agent of its own in a slot of its own.",
+    )
+    items: int = Field(3, ge=2, description="Plans with fewer items than this are built by one agent.")
+
+
+def _plain(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", text):
+        msg = "it must be a plain word: a small letter, then small letters, digits, - and _"
+        raise ValueError(msg)
+    return text
+
+
+def _group(text: str) -> str:
+    if re.search(r"(^|-)(again|\d+)$", _plain(text)):
+        msg = "a group cannot be called that: what ends in -again or a number is adw's own"
+        raise ValueError(msg)
+    return text
+
+
+class Group(Section):
+    """Some of the tests, by its name in `[test.groups.NAME]`."""
+
+    command: str = Field(
+        description="A line for sh; exit status 0 means passed. `{files}` becomes those files of `split` that are to be tested.",
+        examples=["python -m pytest -q {files}"],
+    )
+    split: str = Field(
+        "",
+        description="A pattern of test files: they are shared out among several commands that run at once, balanced by how long they took before.",
+        examples=["tests/unit/**/test_*.py"],
+    )
+    exclusive: tuple[Annotated[str, AfterValidator(_plain)], ...] = Field(
+        (),
+        description="What only one command may use at a time, by any name: groups that name the same never run at the same time, in all runs on this host.",
+        examples=[["postgres"]],
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not self.command.strip():
+            msg = "it needs a `command`"
+            raise ValueError(msg)
+        if bool(self.split) != ("{files}" in self.command):
+            msg = "`split` needs a `command` with {files} in it, and the other way round"
+            raise ValueError(msg)
+        if self.split and self.exclusive:
+            msg = "the parts of a group with `exclusive` could not run at the same time: leave out `split`"
+            raise ValueError(msg)
+        return self
+
+
 class ChecksConfig(Section):
     """The test that each candidate must pass before it lands."""
 
@@ -206,14 +262,19 @@ class ChecksConfig(Section):
     minutes: Minutes = Field(20, description="The time limit of one test run, in minutes.")
     memory: Size = Field(ByteSize(0), description="The memory to reserve for one test run, such as 4GB, as in [agent].")
     flaky: Flaky = Field("pass", description=FLAKY)
+    groups: dict[Annotated[str, AfterValidator(_group)], Group] = Field(
+        {},
+        description="What adw runs instead of the command, at once: groups of the tests, by name, each in a table `[test.groups.NAME]`; "
+        "see docs/parallel.md of adw. The command is then what agents are told to run.",
+        examples=[{"unit": {"command": "python -m pytest -q {files}", "split": "tests/unit/**/test_*.py"}}],
+    )
+    fail_fast: bool = Field(default=False, description="Whether the rest of the groups is stopped when a part of them fails; if not, all that fails is told.")
 
 
 def _name(text: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", text):
-        msg = "the name of a check must be a plain word: a small letter, then small letters, digits, - and _"
-        raise ValueError(msg)
-    if text in TAKEN or text.endswith("-again"):
-        msg = f"a check cannot be called that: {', '.join(TAKEN)} and what ends in -again are adw's own"
+    if _plain(text) in TAKEN or text.endswith("-again") or phase_of(text) != text:
+        prefixes = " and ".join(f"{phase}-" for phase in PIECED)
+        msg = f"a check cannot be called that: {', '.join(TAKEN)}, what ends in -again, and what begins with {prefixes} are adw's own"
         raise ValueError(msg)
     return text
 
@@ -402,6 +463,7 @@ class Config(Section):
         description="Whether only the last of the changes that land together is tested: fewer tests, but only the last commit is known to pass them.",
     )
     landing: LandingConfig = LandingConfig()
+    build: BuildConfig = BuildConfig()
     test: ChecksConfig = ChecksConfig()
     review: ReviewConfig = ReviewConfig()
     checks: dict[Annotated[str, AfterValidator(_name)], Check] = Field(
@@ -430,7 +492,8 @@ class Config(Section):
         return "landing" in self.approve and self.landing.mode != "none"
 
     def reserved(self, phase: str) -> int:
-        """The bytes to reserve for a phase; 0 if nobody asks for it."""
+        """The bytes to reserve for a phase, or a piece of one; 0 if nobody asks for it."""
+        phase = phase_of(phase)
         if phase in self.checks:
             check = self.checks[phase]
             return check.memory or (self.agent.at(phase).memory if check.prompt else 0)

@@ -4,7 +4,7 @@ From the journals of the runs, though Prefect's history says it, too: they are o
 and not what was cached, and twenty of them are read faster than a server starts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -44,6 +44,21 @@ def phases(journal: Journal) -> Iterator[tuple[str, float]]:
     for event in journal.events()[0]:
         if event.get("event") == "phase" and event["state"] in ({"done"} if event["phase"] == "test" else {"done", "no"}):
             yield event["phase"], event["seconds"]
+
+
+def modules(place: Place, group: str, files: Collection[str]) -> dict[str, float]:
+    """What those files of a group of tests take, as the newest run tells that knows: an equal share of the smallest shard that each was in."""
+    known: dict[str, float] = {}
+    for journal in journals(place)[:NEWEST]:
+        shares: dict[str, tuple[int, float]] = {}
+        for event in journal.events()[0]:
+            if event.get("event") == "phase" and event["state"] == "done" and event.get("group") == group:
+                count = len(event["files"])
+                shares |= {file: (count, event["seconds"] / count) for file in event["files"] if file not in shares or count < shares[file][0]}
+        known = {file: seconds for file, (_, seconds) in shares.items() if file in files} | known
+        if known.keys() >= set(files):
+            break
+    return known
 
 
 def expected(issues: Sequence[Issue], known: dict[str, Learned]) -> dict[str, dict[str, float]]:

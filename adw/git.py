@@ -304,6 +304,10 @@ class Git:
         outside = ["--", ".", *(f":(top,glob,exclude){p}" for p in spread(patterns))] if patterns else []
         return [path for path in self.run("diff-tree", "-r", "-z", "--no-renames", "--name-only", old, new, *outside).split("\0") if path]
 
+    def files(self, tree: str, pattern: str) -> list[str]:
+        """The paths of a tree that match a pattern, in order."""
+        return self.run("diff-tree", "-r", "-z", "--no-renames", "--name-only", EMPTY_TREE, tree, "--", f":(top,glob){pattern}").split("\0")[:-1]
+
     def text(self, commit: str, path: str) -> str:
         """The text of a file in a commit; empty if there is no such file."""
         status, out, _ = self.call("show", f"{commit}:{path}")

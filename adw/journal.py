@@ -37,6 +37,9 @@ class Mark:
 
     state = "done"
 
+    def __init__(self) -> None:
+        self.more: dict[str, Any] = {}  # fields of the event
+
 
 @dataclass(frozen=True, slots=True)
 class Journal:
@@ -118,16 +121,16 @@ class Journal:
         self.event("phase", run=order.run, issue=order.issue, phase=order.phase, **{"try": order.attempt}, state=state, **fields)
 
     @contextmanager
-    def timed(self, order: Order) -> Iterator[Mark]:
+    def timed(self, order: Order, **fields: Any) -> Iterator[Mark]:
         """Tell that a phase runs, and how it ended after how many seconds."""
         began, mark = time.monotonic(), Mark()
-        self.phase(order, "running")
+        self.phase(order, "running", **fields)
         try:
             yield mark
         except BaseException as no:
-            self.phase(order, "failed", seconds=time.monotonic() - began, reason=str(no)[:2000])
+            self.phase(order, "failed", seconds=time.monotonic() - began, reason=str(no)[:2000], **fields)
             raise
-        self.phase(order, mark.state, seconds=time.monotonic() - began)
+        self.phase(order, mark.state, seconds=time.monotonic() - began, **fields, **mark.more)
 
     def log(self, order: Order) -> Path:
         """The file for what an agent or a test prints."""

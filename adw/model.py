@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass as checked
 
 PHASES = ("plan", "build", "test", "review", "document", "land")
 AGENT_PHASES = ("plan", "build", "review", "document")
+PIECED = ("build", "test")  # phases that may be done in pieces, each a phase by a name such as build-2 or test-unit-1
 GOOD = ("landed", "already landed", "ready")  # the ends of an issue that others can build on
 URGENT = 100_000  # the priority of an issue that goes before all others; what stands before a landing still goes first
 
@@ -21,6 +22,12 @@ URGENT = 100_000  # the priority of an issue that goes before all others; what s
 def digest(*parts: object) -> str:
     """The SHA-256, in hex, of the parts in order; no two lists of parts share one by concatenation."""
     return sha256("\0".join(f"{len(str(part))}:{part}" for part in parts).encode()).hexdigest()
+
+
+def phase_of(name: str) -> str:
+    """The phase that a piece is one of: `build` for `build-2`. Any other name is its own."""
+    whole, _, piece = name.partition("-")
+    return whole if piece and whole in PIECED else name
 
 
 def one_line(text: str) -> str:
@@ -84,6 +91,7 @@ class Plan:
     text: str
     files: tuple[str, ...] = ()
     items: tuple[Item, ...] = ()
+    integration: str = ""  # what is left to do once all items are done
 
     @property
     def digest(self) -> str:
@@ -157,6 +165,23 @@ class Verdict:
     log: str
     findings: tuple[Finding, ...] = ()
     flaky: bool = False
+
+
+@checked(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """Some of the tests, which one command runs: a whole group, or some files of one."""
+
+    name: str
+    group: str
+    files: tuple[str, ...] = ()
+    seconds: float = 0.0  # that it is thought to take
+
+
+@checked(frozen=True, slots=True, kw_only=True)
+class Split:
+    """The tests of a candidate as they are shared out, the longest shard first."""
+
+    shards: tuple[Shard, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from adw.config import PoolConfig, SandboxConfig
 from adw.errors import AgentCrashed, AgentCut, AgentFailed, DiskFull, GitFailed, Halted, Interrupted, ModelAway, SetupFailed
 from adw.git import Git
 from adw.mirror import Source
-from adw.model import Order
+from adw.model import Order, phase_of
 from adw.sessions import LEASE, Shelf
 from adw.slot import Lease, Watch, empty, prepare, remove, tame, view
 
@@ -157,7 +157,7 @@ def _rescue(hub: Source, config: PoolConfig, slot: Path) -> None:
     proc.sweep(last.lease)
     (slot / "index.lock").unlink(missing_ok=True)
     git = view(hub, slot)
-    if last.phase not in {"build", "document"} or not (slot / "tree").is_dir() or not (slot / "index").exists() or not git.has(last.commit):
+    if phase_of(last.phase) not in {"build", "document"} or not (slot / "tree").is_dir() or not (slot / "index").exists() or not git.has(last.commit):
         return
     tree = _written(git, config, slot)
     if tree is None:

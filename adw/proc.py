@@ -136,7 +136,7 @@ def kept(  # noqa: PLR0913 - what decides how a command runs is this much
     finally:
         os.close(life.theirs)
     cut, silent, pulse = "", False, Pulse(keeper.pid, log, silent_minutes)
-    _pulses[pulse] = (env.get("ADW_ISSUE", ""), env.get("ADW_PHASE", ""))
+    _pulses[pulse] = (env.get("ADW_ISSUE", ""), "-".join(filter(None, (env.get("ADW_PHASE"), env.get("ADW_PART")))))
     try:
         while True:
             try:

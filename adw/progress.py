@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from adw.model import PHASES, one_line
+from adw.model import PHASES, one_line, phase_of
 from adw.money import Spent, Tokens
 
 
 def _place(phase: str) -> int:
     """Where a phase comes in an issue's life; one that is not known comes last."""
-    return PHASES.index(phase) if phase in PHASES else len(PHASES)
+    return PHASES.index(phase_of(phase)) if phase_of(phase) in PHASES else len(PHASES)
 
 
 @dataclass(slots=True)
@@ -21,6 +21,8 @@ class Cell:
     since: float = 0.0
     seconds: float = 0.0
     doing: str = ""  # what its agent does now
+    pieces: dict[str, bool] = field(default_factory=dict)  # that it is done in, each with whether it has ended
+    of: int = 0  # how many those are
 
 
 @dataclass(slots=True)
@@ -47,6 +49,7 @@ class Progress:
     reason: str = ""
     ui: str = ""
     took: dict[tuple[str, int, str], float] = field(default_factory=dict)  # seconds, by issue, try and phase
+    wholes: dict[tuple[str, int, str], float] = field(default_factory=dict)  # the same of what was done in pieces, from the first to the last of them
     spent: dict[str, Spent] = field(default_factory=dict)  # by issue
     spent_in: dict[tuple[str, int, str], Spent] = field(default_factory=dict)  # by issue, try and phase
     memory: dict[str, int] = field(default_factory=dict)  # bytes that an agent held at most, by phase
@@ -56,6 +59,8 @@ class Progress:
     lent: str = ""  # how many slots are lent and why, if those are not all
     overtaken: set[tuple[str, int]] = field(default_factory=set)  # tries that met a conflict: alone they would have landed
     apart: list[tuple[str, dict[str, list[str]], float]] = field(default_factory=list)  # issue, those it was built behind with the files of both, seconds
+    divided: dict[tuple[str, int], tuple[list[tuple[str, list[str]]], str]] = field(default_factory=dict)  # issue and try; the parts of its build, and why
+    integrated: dict[tuple[str, int], list[str]] = field(default_factory=dict)  # issue and try; what an agent had to do once the parts were there
     running: set[tuple[str, str]] = field(default_factory=set)  # issue and phase
     asked: set[str] = field(default_factory=set)  # issues that wait for a person's approval
     elsewhere: str = ""  # where the branch is, if it is a remote's
@@ -79,7 +84,7 @@ class Progress:
     @property
     def builds(self) -> list[float]:
         """How long each build took, in seconds."""
-        return [seconds for (_, _, phase), seconds in self.took.items() if phase == "build"]
+        return [seconds for (_, _, phase), seconds in (self.took | self.wholes).items() if phase == "build"]
 
     @property
     def money(self) -> Spent:
@@ -100,10 +105,10 @@ class Progress:
 
     @property
     def spent_by_phase(self) -> dict[str, Spent]:
-        """What all issues together have spent in each phase, in the order of the phases."""
+        """What all issues together have spent in each phase, its pieces included, in the order of the phases."""
         found: dict[str, Spent] = {}
         for (_, _, phase), more in sorted(self.spent_in.items(), key=lambda one: _place(one[0][2])):
-            found[phase] = found.get(phase, Spent()) + more
+            found[phase_of(phase)] = found.get(phase_of(phase), Spent()) + more
         return found
 
     def spent_on(self, issue: str) -> dict[str, Spent]:
@@ -193,6 +198,9 @@ class Progress:
 
     def _phase(self, event: dict[str, Any]) -> None:
         state, phase = event["state"], event["phase"]
+        if event.get("pieces"):
+            self._whole(event)
+            return
         (self.running.add if state == "running" else self.running.discard)((event["issue"], phase))
         if state == "cached":
             self.cached += 1
@@ -205,17 +213,36 @@ class Progress:
         if row is None:
             return  # the test of the base belongs to no issue
         row.tries = max(row.tries, event["try"])
-        known = row.cells.get(phase)
+        known = row.cells.get(phase_of(phase))
+        if phase != phase_of(phase):
+            if known and known.of:
+                known.pieces[phase] = state not in {"running", "cut"}
+                known.of = max(known.of, len(known.pieces))
+            return
         if state == "cached" and known and known.attempt == event["try"] and known.state in {"done", "no", "flaky"}:
             return  # found again what this very run had made
         row.cells[phase] = Cell(state, event["try"], event["timestamp"], event.get("seconds", 0.0))
+
+    def _whole(self, event: dict[str, Any]) -> None:
+        """A phase that is done in pieces, which count by themselves."""
+        if event["state"] not in {"running", "cut"}:
+            self.wholes[event["issue"], event["try"], event["phase"]] = event["seconds"]
+        if row := self.rows.get(event["issue"]):
+            row.tries = max(row.tries, event["try"])
+            row.cells[event["phase"]] = Cell(event["state"], event["try"], event["timestamp"], event.get("seconds", 0.0), of=event["pieces"])
+
+    def _divided(self, event: dict[str, Any]) -> None:
+        self.divided[event["issue"], event["try"]] = ([(title, files) for title, files in event["parts"]], event["reason"])
+
+    def _integrated(self, event: dict[str, Any]) -> None:
+        self.integrated[event["issue"], event["try"]] = event["left"]
 
     def _red_at_base(self, event: dict[str, Any]) -> None:
         self.red[event["check"]] = event["log"]
 
     def _doing(self, event: dict[str, Any]) -> None:
         row = self.rows.get(event["issue"])
-        if row and (cell := row.cells.get(event["phase"])) and cell.state == "running":
+        if row and (cell := row.cells.get(phase_of(event["phase"]))) and cell.state == "running":
             cell.doing = event["doing"]
 
     def _spent(self, event: dict[str, Any]) -> None:
@@ -225,7 +252,8 @@ class Progress:
         self.spent_in[where] = self.spent_in.get(where, Spent()) + more
 
     def _memory(self, event: dict[str, Any]) -> None:
-        self.memory[event["phase"]] = max(self.memory.get(event["phase"], 0), event["bytes"])
+        phase = phase_of(event["phase"])
+        self.memory[phase] = max(self.memory.get(phase, 0), event["bytes"])
 
     def _throttled(self, _event: dict[str, Any]) -> None:
         self.throttled += 1

@@ -3,7 +3,7 @@
 from math import inf
 from typing import NamedTuple
 
-from adw.model import Issue
+from adw.model import Issue, phase_of
 
 NEW = {"plan": 2, "build": 1}  # what begins something new waits for what is built already
 
@@ -28,4 +28,4 @@ class Rank(NamedTuple):
     @classmethod
     def of(cls, issue: Issue, phase: str, way: float, place: int, *, front: bool, left: float = inf) -> "Rank":  # noqa: PLR0913 - all that counts
         """The rank of a phase: of what the next landing waits for, or not. `left` is how long all that is left takes at least, in seconds."""
-        return cls(aside=False, later=not front, urgency=-issue.priority, idle=way * EARLY < left, new=NEW.get(phase, 0), way=-way, place=place)
+        return cls(aside=False, later=not front, urgency=-issue.priority, idle=way * EARLY < left, new=NEW.get(phase_of(phase), 0), way=-way, place=place)

@@ -52,7 +52,7 @@ def issue_report(hub: Source, issue: Issue, outcome: Outcome, progress: Progress
         lines += [fenced(outcome.reason), ""]
     newest = newest_results(hub.mirror, issue.key)
     if plan := newest_plan(hub, issue):
-        lines += _plan(plan)
+        lines += [*_plan(plan), *_divided(progress, issue.id)]
     for phase in ("test", "review", *progress.checks):
         name = f"{phase} ({progress.standing(phase)})" if phase in progress.checks else phase.capitalize()
         for verdict in verdicts(hub.mirror, issue.key, phase, outcome.sha):
@@ -105,6 +105,18 @@ def _plan(plan: Plan) -> list[str]:
         lines += [f"It expects to touch {_files(plan.files)}.", ""]
     if plan.items:
         lines += _table(("item", "files"), [[_plain(item.title), _files(item.files)] for item in plan.items])
+    return lines
+
+
+def _divided(progress: Progress, issue: str) -> list[str]:
+    """Whether a build was done in parts, and why; which those were, and what was to be done once they were there."""
+    lines = []
+    for (_, number), (parts, reason) in sorted(one for one in progress.divided.items() if one[0][0] == issue):
+        lines += [f"Built {f'in {len(parts)} parts' if parts else 'by one agent'}: {_plain(reason)}.", ""]
+        if parts:
+            lines += _table(("part", "files"), [[_plain(title), _files(files)] for title, files in parts])
+        if left := progress.integrated.get((issue, number)):
+            lines += ["An agent then made one change of the parts, as this was left to do:", "", *(f"- {_plain(line)}" for line in left), ""]
     return lines
 
 

@@ -14,13 +14,13 @@ from typing import TypeVar
 from adw import lock
 from adw.git import EMPTY_TREE, Git, change_of
 from adw.mirror import Hub, Source
-from adw.model import Attempt, Change, Issue, Order, Plan, Verdict, digest
+from adw.model import Attempt, Change, Issue, Order, Plan, Split, Verdict, digest
 
-Result = TypeVar("Result", Plan, Change, Verdict)
+Result = TypeVar("Result", Plan, Change, Verdict, Split)
 KEY_LENGTH = 24  # of the key's 64 hex digits, in a ref name
 
 
-def whatever(_: Plan | Change | Verdict) -> bool:
+def whatever(_: Plan | Change | Verdict | Split) -> bool:
     """Every result is believed."""
     return True
 
@@ -53,7 +53,7 @@ def read(mirror: Git, sha: str, kind: type[Result]) -> Result:
     return change_of(mirror, sha) if kind is Change else kind(**json.loads(mirror.message(sha)))
 
 
-def record(hub: Source, order: Order, key: str, result: Plan | Change | Verdict, about: str) -> bool:
+def record(hub: Source, order: Order, key: str, result: Plan | Change | Verdict | Split, about: str) -> bool:
     """Hold a result by its ref, in the mirror first and then in the hub; False if the hub has one of another host."""
     sha = result.sha if isinstance(result, Change) else hub.mirror.commit(EMPTY_TREE, [about], json.dumps(asdict(result)), hub.author())
     ref = f"refs/adw/{order.issue_key}/{order.phase}/{key[:KEY_LENGTH]}"

@@ -24,7 +24,7 @@ from adw.config import PoolConfig, SandboxConfig
 from adw.errors import AdwError, SetupFailed
 from adw.git import Git
 from adw.mirror import Source
-from adw.model import Order, digest
+from adw.model import Order, digest, phase_of
 from adw.sandbox import Sandbox
 
 PASSED_ON = (
@@ -230,6 +230,7 @@ def _include(hub: Source, config: PoolConfig, tree: Path) -> None:
 def _environment(config: PoolConfig, slot: Path, lease_id: str, order: Order) -> dict[str, str]:
     """All that a holder's processes get to see of adw's environment, and what tells them where they are."""
     passed = {name: os.environ[name] for name in (*PASSED_ON, *config.env) if name in os.environ}
+    phase = phase_of(order.phase)
     return {
         "PATH": os.defpath,
         "HOME": str(slot / "home"),
@@ -237,7 +238,8 @@ def _environment(config: PoolConfig, slot: Path, lease_id: str, order: Order) ->
         **passed,
         "ADW_RUN": order.run,
         "ADW_ISSUE": order.issue,
-        "ADW_PHASE": order.phase,
+        "ADW_PHASE": phase,
+        "ADW_PART": order.phase[len(phase) + 1 :],  # of the phase, if it is done in pieces
         "ADW_TRY": str(order.attempt),
         "ADW_SLOT": slot.name,
         "ADW_PORT_BASE": str(PORTS_FROM + PORTS_EACH * int(slot.name)),

@@ -1,16 +1,21 @@
 """A command judges a commit, in a slot, by its exit status; and once more where it says no: a test that then passes is flaky."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from adw import lock, proc
 from adw.config import Flaky
 from adw.errors import AgentCrashed, AgentCut
+from adw.home import home
 from adw.journal import LOG_TAIL, Journal, tail
 from adw.model import Order, Verdict
 from adw.pool import Pool
 from adw.proc import kept
 
+EACH = 0.2  # seconds between looks at what others have
 AGAIN = "-again"  # behind the phase in the name of the log of what is repeated
 
 
@@ -21,6 +26,7 @@ class Command:
     line: str  # for sh
     minutes: float
     env: Mapping[str, str]  # beside that of the slot
+    fds: Sequence[int] = ()  # that it holds as long as it lives
 
 
 def tested(pool: Pool, journal: Journal, order: Order, commit: str, command: Command) -> Verdict:
@@ -47,6 +53,19 @@ def ruled(verdict: Verdict, rule: Flaky) -> Verdict:
     return replace(verdict, passed=False) if verdict.flaky and rule == "refuse" else verdict
 
 
+@contextmanager
+def exclusive(names: Sequence[str]) -> Iterator[list[int]]:
+    """For the block, nobody else on this host has what is named so; waits for those who have. Gives what a command is to hold, lest it is lent again sooner."""
+    with ExitStack() as stack:
+        held = []
+        for name in sorted(set(names)):  # in one order, or two could wait for each other
+            while (file := lock.try_lock(home() / "exclusive" / name)) is None:
+                proc.go_on()
+                time.sleep(EACH)
+            held.append(stack.enter_context(file).fileno())
+        yield held
+
+
 def _once(pool: Pool, order: Order, commit: str, command: Command, log: Path) -> Verdict:
     with pool.lease(commit, order) as lease:
         before = log.stat().st_size if log.exists() else 0
@@ -56,7 +75,7 @@ def _once(pool: Pool, order: Order, commit: str, command: Command, log: Path) ->
             env={**lease.env, **command.env},
             log=log,
             minutes=command.minutes,
-            fds=lease.fds,
+            fds=[*lease.fds, *command.fds],
             watch=lease.watch,
         )
     if ended.cut:

@@ -16,6 +16,7 @@ from adw import checks, phases
 from adw.errors import AgentFailed, Interrupted
 from adw.model import Candidate, Change, Issue, Verdict
 from adw.testing import ruled
+from flows import shards
 from flows.places import never
 from flows.work import Call, Work
 from tasks import phases as tasks
@@ -42,7 +43,7 @@ class Checks:
 
     def proof(self, issue: Issue, candidate: Candidate, attempt: int, unwanted: Callable[[], bool] = never) -> list[Call]:
         """Have a candidate tested, by the test and by all checks that are required of it, side by side."""
-        return [self._work.submit(tasks.test, issue, candidate, attempt, unwanted=unwanted), *self.submit(issue, candidate, attempt, unwanted)]
+        return [shards.submit(self._work, issue, candidate, attempt, unwanted), *self.submit(issue, candidate, attempt, unwanted)]
 
     def submit(self, issue: Issue, about: Candidate | Change, attempt: int, unwanted: Callable[[], bool] = never) -> list[Call]:
         """Begin the checks of a candidate or a change; returns those that are required."""

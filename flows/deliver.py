@@ -14,7 +14,7 @@ from prefect import State, flow
 from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
 
-from adw import phases, proc, report
+from adw import proc, report
 from adw.errors import AdwError, Blocked, Halted, Interrupted, Misuse
 from adw.model import Issue, Outcome
 from adw.partition import Partition
@@ -22,9 +22,9 @@ from flows import issues
 from flows.adding import take_up
 from flows.delivery import Delivery, run_name
 from flows.reports import publish
+from flows.shards import base_tested
 from flows.start import begun
 from flows.work import Work, threads
-from tasks import phases as tasks
 
 MOST = 10_000  # issues at once: each has a thread, made when it is needed
 LOOK_EACH = 0.5  # seconds between looks at what was added
@@ -108,9 +108,8 @@ def deliver_all(work: Work, how: How, *, allow_red_base: bool) -> list[Outcome]:
 
 def check_base(work: Work) -> None:
     """Test the branch as it is, so that no agent is paid for work that could not land."""
-    issue = phases.base_issue(work.hub.branch)
     try:
-        work.run(tasks.test_base, issue, phases.base_candidate(work.site, work.hub.tip()))
+        base_tested(work)
         work.green.set_result(None)
     except BaseException as no:  # noqa: BLE001 - whatever it is, all issues wait for it
         work.green.set_exception(no)

@@ -57,6 +57,7 @@ class Delivery(BaseModel):
             "agent__model": self.model,
             "agent__command": self.agent_command,
             "test__command": self.test_command,
+            "test__groups": {} if self.test_command else None,  # the command is then what is run
             "tries": self.tries,
             "approve": self.approve,
             "landing__mode": self.land,

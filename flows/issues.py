@@ -15,6 +15,7 @@ from adw.model import Attempt, Change, Issue, Outcome, Plan, Verdict
 from adw.train import Train
 from flows.approval import Approval, Form, PlanApproval, ask_a_person
 from flows.checks import noes
+from flows.parts import built
 from flows.sidings import insist_on_room
 from flows.work import Call, Work
 from tasks import phases as tasks
@@ -41,7 +42,7 @@ def delivered(work: Work, issue: Issue) -> Outcome:
     while True:
         change = None
         try:
-            change = work.run(tasks.build, issue, plan, attempt)
+            change = built(work, issue, plan, attempt)
             sha = check_and_land(work, issue, change, attempt.number)
             return work.through(issue, sha, attempt.number)
         except (AgentFailed, Conflict) as no:

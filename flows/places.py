@@ -42,6 +42,7 @@ class Wish:
     reserved: bool = False  # it is not begun before so much is free
     asks_model: bool = False
     unwanted: Callable[[], bool] = never
+    exclusive: frozenset[str] = frozenset()  # what nobody else at work may have
     place: "Future[str]" = field(default_factory=Future)
     told: bool = False  # that it waits for memory
 
@@ -148,6 +149,8 @@ class Places:
     def _let_in(self, wish: Wish) -> bool:
         """Give a slot to one who wants it, if that can be now; whether those behind may have one meanwhile."""
         if wish.asks_model and sum(other.asks_model for other in self._at_work) >= self._models():
+            return True
+        if any(wish.exclusive & other.exclusive for other in self._at_work):
             return True
         free = self._free()
         fitting = {address: share for address, share in free.items() if self._fits(wish, address)}

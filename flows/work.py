@@ -3,7 +3,7 @@
 import contextvars
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, wait
 from contextlib import nullcontext
 from copy import copy
@@ -26,7 +26,7 @@ from adw.errors import AgentFailed, Blocked, Conflict, Interrupted
 from adw.forecast import Forecast, Left, Step
 from adw.journal import Journal
 from adw.mirror import Hub
-from adw.model import PHASES, Arrival, Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict
+from adw.model import PHASES, Arrival, Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict, phase_of
 from adw.partition import Partition
 from adw.phases import Site
 from adw.rank import Rank
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from flows.checks import Checks
 
 SPARE_THREADS = 4  # for what needs no slot
-KINDS: dict[str, Any] = {"plan": Plan, "build": Change, "test": Verdict, "review": Verdict, "document": Change}  # of a check: Verdict
+KINDS: dict[str, Any] = {"plan": Plan, "build": Change, "test": Verdict, "review": Verdict, "document": Change}  # of a check: Verdict; of a piece: as the whole
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class Call:
     args: tuple[Any, ...]  # but the site; the issue comes first
     unwanted: Callable[[], bool] = never
     aside: bool = False  # it takes the slots that nobody else wants
+    exclusive: Collection[str] = ()  # what nobody else may have meanwhile
+    seconds: float = 0.0  # that a piece of a phase is thought to take
     done: "Future[Done]" = field(default_factory=Future)
 
     @property
@@ -96,6 +98,11 @@ class Work:
         other.site = replace(self.site, config=override(self.site.config, **settings))
         return other
 
+    @property
+    def most(self) -> int:
+        """How many slots there may be: what is done in pieces does not depend on how many are lent just now."""
+        return self.places.slots if self.cluster else self.site.config.pool.size
+
     def include(self, issues: Sequence[Issue]) -> None:
         """Have issues be part of it, behind those that are, and foresee how long each still takes."""
         self.issues = [*self.issues, *issues]
@@ -129,10 +136,10 @@ class Work:
         """Say in the journal how an issue ended."""
         told = {"state": outcome.state, "reason": outcome.reason[:4000], "sha": outcome.sha, "place": outcome.place}
         self.journal.event("outcome", issue=outcome.issue, title=outcome.title, **told)
-        self._end(*(Step(outcome.issue, phase) for phase in PHASES))
+        self.end(*(Step(outcome.issue, phase) for phase in PHASES))
 
-    def _end(self, *steps: Step) -> None:
-        """Some phases are over, or will not be."""
+    def end(self, *steps: Step) -> None:
+        """Some phases have ended, or will never begin."""
         self._ended.update(steps)
         self.left.end(*steps)
 
@@ -149,10 +156,10 @@ class Work:
         self._have_done(call)
         return self.result(call)
 
-    def submit(self, task: Task[Any, Any], *args: Any, unwanted: Callable[[], bool] = never, aside: bool = False) -> Call:
-        """Have a phase run as soon as there is a slot for it; with `aside`, one that nobody else wants. Interrupted if the run was told to end."""
+    def submit(self, task: Task[Any, Any], *args: Any, **more: Any) -> Call:
+        """Have a phase run as soon as there is a slot for it; `more` are fields of the call. Interrupted if the run was told to end."""
         proc.go_on()
-        call = Call(task, args, unwanted, aside)
+        call = Call(task, args, **more)
         name = f"{task.name} of {call.issue.id}"
         threading.Thread(target=contextvars.copy_context().run, args=[self._have_done, call], name=name, daemon=True).start()
         return call
@@ -180,7 +187,7 @@ class Work:
         try:
             proc.go_on()
             key, name = self.key(call), call.task.name
-            known = None if call.task.refresh_cache else results.find(self.hub, name, key, KINDS.get(name, Verdict))
+            known = None if call.task.refresh_cache else results.find(self.hub, name, key, KINDS.get(phase_of(name), Verdict))
             if known is not None:
                 done = Done(known, cached=True) if self.cluster else self._done_here(call, known=True)
             else:
@@ -189,17 +196,17 @@ class Work:
         except BaseException as no:  # noqa: BLE001 - for whoever asks for the result
             call.done.set_exception(no)
         else:
-            self._end(Step(call.issue.id, call.task.name))
+            self.end(Step(call.issue.id, call.task.name))
             call.done.set_result(done)
 
     def _wish(self, call: Call) -> Wish:
         """What a phase asks for, and its rank: a function, as the train moves meanwhile."""
         issue, phase, config = call.issue, call.task.name, self.site.config
-        base, reserved = call.task.fn in {tasks.test_base.fn, tasks.check_base.fn}, config.reserved(phase)
-        like = phase if phase in KINDS else "test"  # of checks nothing is foreseen
+        base, reserved = call.task.fn in {tasks.test_base.fn, tasks.shard_base.fn, tasks.check_base.fn}, config.reserved(phase)
+        like = phase_of(phase) if phase_of(phase) in KINDS else "test"  # of checks nothing is foreseen
 
         def rank() -> Rank:
-            way, place = self.forecast.remaining(issue, like), self._order.get(issue.id, 0)
+            way, place = self.forecast.remaining(issue, like) + call.seconds, self._order.get(issue.id, 0)
             left = self.left.seconds / max(1, self.places.slots)
             return Rank.of(issue, phase, way, place, front=base or self.train.leads(issue), left=left)._replace(aside=call.aside)
 
@@ -211,6 +218,7 @@ class Work:
             reserved=bool(reserved),
             asks_model=tasks.LLM in call.task.tags,
             unwanted=call.unwanted,
+            exclusive=frozenset(call.exclusive),
         )
 
     def _done_here(self, call: Call, *, known: bool = False) -> Done:

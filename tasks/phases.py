@@ -5,7 +5,7 @@ at the same time is run once, because `adw.results.once` holds the kernel's lock
 are retried. Time limits are those of the commands inside: Prefect cannot end a thread that waits for a process.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, cast
 
@@ -15,10 +15,11 @@ from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.runtime import task_run
 
-from adw import checks, landing, offering, phases, results, upstream
+from adw import checks, landing, offering, parts, phases, results, shards, upstream
 from adw.errors import Interrupted, Transient
 from adw.mirror import Hub
-from adw.model import Arrival, Attempt, Candidate, Change, Issue, Offer, Order, Plan, Verdict
+from adw.model import Arrival, Attempt, Candidate, Change, Issue, Offer, Order, Plan, Shard, Verdict
+from adw.parts import Part
 from adw.phases import Site
 from adw.results import Result
 from adw.sessions import Shelf
@@ -53,6 +54,21 @@ def by_test(_context: object, given: dict[str, Any]) -> str:
     return "test-" + phases.test_key(given["site"], given["candidate"])
 
 
+def by_part(_context: object, given: dict[str, Any]) -> str:
+    """The cache key of a part of a build."""
+    return "part-" + parts.key(given["site"], given["issue"], given["plan"], given["part"], given["attempt"])
+
+
+def by_parts(_context: object, given: dict[str, Any]) -> str:
+    """The cache key of a change that an agent made of parts."""
+    return "integrate-" + parts.integrate_key(given["site"], given["issue"], given["plan"], given["attempt"], given["changes"])
+
+
+def by_shard(_context: object, given: dict[str, Any]) -> str:
+    """The cache key of a shard of a test."""
+    return "shard-" + shards.shard_key(given["site"], given["shard"], given["candidate"])
+
+
 def by_review(_context: object, given: dict[str, Any]) -> str:
     """The cache key of a review."""
     return "review-" + phases.review_key(given["site"], given["issue"], given["change"])
@@ -78,8 +94,14 @@ def tag(issues: Iterable[str]) -> None:
         context.task_run.tags = [*context.task_run.tags, *(f"issue:{issue}" for issue in issues)]
 
 
-def kept(  # noqa: PLR0913 - as of what is made once
-    site: Site, order: Order, key: str, kind: type[Result], make: Callable[[], tuple[Result, str]], believed: Callable[[Result], bool] = results.whatever
+def kept(  # noqa: PLR0913 - as of what is made once, and what to say of it
+    site: Site,
+    order: Order,
+    key: str,
+    kind: type[Result],
+    make: Callable[[], tuple[Result, str]],
+    believed: Callable[[Result], bool] = results.whatever,
+    told: Mapping[str, object] | None = None,  # in the event that says how it ended
 ) -> Result:
     """Run a phase once for its key, with its events in the journal. One that is told to end has no result: its task run is cancelled."""
     tag([order.issue])
@@ -91,6 +113,7 @@ def kept(  # noqa: PLR0913 - as of what is made once
             return cast("Result", wanted.given_up(str(no)))
         Shelf.of(site.hub().place, order).forget()  # nothing is left to go on with
         mark.state = "cached" if found else ended(result)
+        mark.more.update(told or {})
     return result
 
 
@@ -118,6 +141,42 @@ def build(site: Site, issue: Issue, plan: Plan, attempt: Attempt) -> Change:
     """The agent's change."""
     key = phases.build_key(site, issue, plan, attempt)
     return kept(site, site.order(issue, "build", attempt.number), key, Change, lambda: phases.build(site, issue, plan, attempt, secrets(site)))
+
+
+# A piece of a phase is a phase by its name, too: `part.with_options(name=part.phase)`.
+@task(task_run_name="{part.phase}: {issue.title} (try {attempt.number})", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_part), **KEPT, **RETRIED)
+def part(site: Site, issue: Issue, plan: Plan, part: Part, attempt: Attempt) -> Change:
+    """A part of the change."""
+    key = parts.key(site, issue, plan, part, attempt)
+    return kept(site, site.order(issue, part.phase, attempt.number), key, Change, lambda: parts.build(site, issue, plan, part, attempt, secrets(site)))
+
+
+@task(
+    name=parts.INTEGRATE,
+    task_run_name="integrate: {issue.title} (try {attempt.number})",
+    tags=[LLM],
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=by_parts),
+    **KEPT,
+    **RETRIED,
+)
+def integrate(site: Site, issue: Issue, plan: Plan, attempt: Attempt, divided: Sequence[Part], changes: Sequence[Change]) -> Change:  # noqa: PLR0913 - as a build, and of what
+    """The change that is made of its parts."""
+    key, order = parts.integrate_key(site, issue, plan, attempt, changes), site.order(issue, parts.INTEGRATE, attempt.number)
+    return kept(site, order, key, Change, lambda: parts.integrate(site, issue, plan, attempt, divided, changes, secrets(site)))
+
+
+@task(task_run_name="{shard.name}: {issue.title} (try {attempt})", cache_policy=CacheKeyFnPolicy(cache_key_fn=by_shard), **KEPT, **RETRIED)
+def shard(site: Site, issue: Issue, shard: Shard, candidate: Candidate, attempt: int) -> Verdict:
+    """Whether what would land passes some of the tests."""
+    key, order = shards.shard_key(site, shard, candidate), site.order(issue, shard.name, attempt)
+    return kept(site, order, key, Verdict, lambda: shards.run(site, issue, shard, candidate, attempt), told=shards.told(shard))
+
+
+@task(name="shard", task_run_name="{shard.name}: {issue.title}", cache_policy=NO_CACHE, **KEPT, **RETRIED)
+def shard_base(site: Site, issue: Issue, shard: Shard, candidate: Candidate) -> Verdict:
+    """That the branch as it is passes some of the tests."""
+    key, order = shards.shard_key(site, shard, candidate), site.order(issue, shard.name)
+    return kept(site, order, key, Verdict, lambda: shards.run_on_base(site, issue, shard, candidate), passed, shards.told(shard))
 
 
 @task(task_run_name="test: {issue.title} (try {attempt})", cache_policy=CacheKeyFnPolicy(cache_key_fn=by_test), **KEPT, **RETRIED)

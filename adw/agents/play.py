@@ -2,7 +2,8 @@
 
     {"ISSUE": {"build": [{"seconds": 2, "say": "…", "edits": [EDIT…], "exit": 0, "hang": false}, …], "plan": […], …}, "*": {…}}
 
-The part is found by ADW_ISSUE (else `*`), ADW_PHASE and ADW_TRY (the last one stands for all that follow).
+The part is found by ADW_ISSUE (else `*`), ADW_PHASE (of a piece of one first by `build-2` and the like, by ADW_PART) and ADW_TRY
+(the last one stands for all that follow).
 EDIT is {"path", "write": text} | {"path", "append": text} | {"path", "find": text, "replace": text} | {"path", "delete": true}.
 Exits 1 if an edit does not fit what is there.
 """
@@ -39,7 +40,9 @@ def main() -> int:
     """Say, wait, edit."""
     script = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     phase, number = os.environ["ADW_PHASE"], int(os.environ["ADW_TRY"])
-    parts = (script.get(os.environ["ADW_ISSUE"]) or {}).get(phase) or script.get("*", {}).get(phase) or [{}]
+    piece = f"{phase}-{os.environ.get('ADW_PART', '')}"
+    known = [*(script.get(os.environ["ADW_ISSUE"]) or {}).items(), *script.get("*", {}).items()]
+    parts: list[dict[str, Any]] = next((part for wanted in (piece, phase) for name, part in known if name == wanted and part), [{}])
     part = parts[max(1, min(number, len(parts))) - 1]
     print(part.get("say") or f"{phase}: done", flush=True)
     time.sleep(part.get("seconds", 0))

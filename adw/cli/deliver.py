@@ -71,6 +71,10 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
     if missing := missing_program(config.test.command, hub.root):
         msg = f"the test command's program {missing!r} is not installed: install it, or change test.command in adw.toml (or --test-command)"
         raise Misuse(msg)
+    for name, group in config.test.groups.items():
+        if missing := missing_program(group.command, hub.root):
+            msg = f"the program {missing!r} of the tests {name} is not installed: install it, or change test.groups.{name}.command in adw.toml"
+            raise Misuse(msg)
     for name, one in config.checks.items():
         if missing := missing_program(one.command, hub.root):
             msg = f"the program {missing!r} of the check {name} is not installed: install it, or change checks.{name}.command in adw.toml"
@@ -99,6 +103,7 @@ def configured(hub: Hub, given: dict[str, Any]) -> Config:
         agent__model=given.get("model"),
         agent__command=given.get("agent_command"),
         test__command=given.get("test_command"),
+        test__groups={} if given.get("test_command") else None,
         tries=given.get("tries"),
         approve=given.get("approve"),
         landing__mode=given.get("land"),

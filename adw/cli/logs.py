@@ -17,7 +17,7 @@ from adw.config import override
 from adw.errors import Misuse
 from adw.journal import Journal
 from adw.mirror import Hub
-from adw.model import AGENT_PHASES, Issue
+from adw.model import AGENT_PHASES, Issue, phase_of
 from adw.pool import Pool
 
 ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")  # colours, titles and the like
@@ -73,7 +73,7 @@ def _named(logs: Iterable[Path]) -> dict[tuple[int, str], Path]:
 
 def _reader(hub: Hub, journal: Journal, log: Path) -> type[Reader]:
     """What knows the output of the agent that worked on a phase in a run; plain text, of a test."""
-    phase = log.stem.partition("-")[2]
+    phase = phase_of(log.stem.partition("-")[2])
     config = override(hub.config(), agent__name=journal.order().get("agent"))
     if phase not in {*AGENT_PHASES, *(name for name, check in config.checks.items() if check.prompt)}:
         return Reader

@@ -99,7 +99,7 @@ def _cell(cell: Cell | None, now: float, *, wide: bool) -> Text:
         return Text("")
     again = f" ·{cell.attempt}" if cell.attempt > 1 and wide else ""
     looks = {
-        "running": (f"▶ {duration(max(0.0, now - cell.since))}{again}", "cyan"),
+        "running": (f"▶ {sum(cell.pieces.values())}/{cell.of}{again}" if cell.of else f"▶ {duration(max(0.0, now - cell.since))}{again}", "cyan"),
         "done": (f"✓ {duration(cell.seconds)}{again}", "green"),
         "cached": (f"✓ cached{again}", "green dim"),
         "flaky": (f"≈ {duration(cell.seconds)}{again}", "magenta"),

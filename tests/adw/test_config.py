@@ -66,6 +66,16 @@ def test_a_bad_value_is_named_and_shown(text: str, named: str) -> None:
         ("[checks.test]\ncommand = 'x'", r"`checks.test`: .*plan, build, test, .* are adw's own \(it is 'test'\)"),
         ("[checks.landed]\ncommand = 'x'", r"`checks.landed`: .*are adw's own"),
         ("[checks.lint-again]\ncommand = 'x'", r"`checks.lint-again`: .*what ends in -again"),
+        ("[checks.build-x]\ncommand = 'x'", r"`checks.build-x`: .*what begins with build- and test- are adw's own"),
+        ("[test.groups.a-1]\ncommand = 'x'", r"`test.groups.a-1`: .*what ends in -again or a number"),
+        ("[test.groups.A]\ncommand = 'x'", r"`test.groups.A`: .*must be a plain word"),
+        ("[test.groups.a]\nsplit = 'x'", r"`test.groups.a.command`: field required"),
+        ("[test.groups.a]\ncommand = ' '", r"`test.groups.a`: .*it needs a `command`"),
+        ("[test.groups.a]\ncommand = 'x'\nsplit = 'y'", r"`test.groups.a`: .*`split` needs a `command` with \{files\} in it"),
+        ("[test.groups.a]\ncommand = 'x {files}'", r"`test.groups.a`: .*`split` needs a `command` with \{files\} in it"),
+        ("[test.groups.a]\ncommand = 'x {files}'\nsplit = 'y'\nexclusive = ['z']", r"`test.groups.a`: .*leave out `split`"),
+        ("[test.groups.a]\ncommand = 'x'\nexclusive = ['../z']", r"`test.groups.a.exclusive.0`: .*must be a plain word"),
+        ("[build]\nitems = 1", r"`build.items`: .*greater than or equal to 2"),
         ("[checks.'a b']\ncommand = 'x'", r"`checks.a b`: .*must be a plain word: .* \(it is 'a b'\)"),
         ("[checks.Lint]\ncommand = 'x'", r"`checks.Lint`: .*must be a plain word"),
         ("[checks.lint]\nminutes = 3", r"`checks.lint`: .*it needs a `command` or a `prompt`, and not both"),
@@ -138,3 +148,10 @@ def test_a_phase_reserves_what_it_says_itself_or_what_all_agents_do() -> None:
     assert [config.reserved(phase) for phase in ("plan", "build", "test")] == [512_000_000, 4_000_000_000, 1_610_612_736]
     assert Config().reserved("build") == Config().reserved("test") == 0
     assert override(config, pool__size=3).reserved("build") == 4_000_000_000
+
+
+def test_a_piece_of_a_phase_has_the_settings_of_the_phase() -> None:
+    config = parse("[test]\nmemory = '2GB'\n[agent.build]\nmodel = 'large'\nmemory = '3GB'\ntools = 'edit'", "adw.toml")
+    assert [config.agent.at(phase).model for phase in ("build-2", "build-integrate", "build")] == ["large"] * 3
+    assert config.agent.tools("build-1") == "edit"
+    assert [config.reserved(phase) // 10**9 for phase in ("build-1", "test-unit-1")] == [3, 2]

@@ -153,3 +153,18 @@ def test_checks_are_part_of_the_work() -> None:
     progress = folded(checked(lint=True, words=False), phase("done", "lint"), phase("flaky", "test"), phase("running", "words"))
     assert progress.percent == 100 * 2 / (2 * 8)
     assert folded(checked(lint=True), phase("done", "lint"), outcome("landed"), outcome("refused", "b")).percent == 100
+
+
+def test_a_phase_in_pieces_has_one_cell_that_counts_them_and_they_are_the_work() -> None:
+    begun = [phase("running", pieces=3), phase("running", "build-1"), phase("running", "build-2"), phase("done", "build-1"), doing("Edit y", "build-2")]
+    progress = folded(*begun)
+    cell = progress.rows["a"].cells["build"]
+    assert (set(progress.rows["a"].cells), cell.of, sum(cell.pieces.values()), cell.doing, progress.busy) == ({"build"}, 3, 1, "Edit y", 1)
+    ended = folded(*begun, phase("done", "build-2"), phase("cached", "build-3"), phase("done", pieces=3, seconds=9.0))
+    assert (ended.rows["a"].cells["build"].state, ended.work, ended.ran, ended.cached, ended.builds) == ("done", 4.0, 2, 1, [9.0])
+
+
+def test_what_pieces_spend_is_theirs_in_an_issue_and_their_phases_in_a_run() -> None:
+    progress = folded(paid("build-1"), paid("build-2"), paid("plan"), paid("test-x"))
+    assert list(progress.spent_on("a")) == ["plan", "build-1", "build-2", "test-x"]
+    assert {name: spent.tokens.calls for name, spent in progress.spent_by_phase.items()} == {"plan": 1, "build": 2, "test": 1}

@@ -100,6 +100,15 @@ def test_a_plan_in_words_alone_has_neither(hub: Hub, repository: Repository, sit
     assert ("expects" in text, "| item" in text) == (False, False)
 
 
+def test_whether_a_build_was_done_in_parts_is_told_with_the_reason(hub: Hub, repository: Repository, site: Site) -> None:
+    divided = {"event": "divided", "issue": "a", "try": 1, "parts": [["First | one", ["a.py"]], ["Second", ["b.py"]]], "reason": "they are *apart*"}
+    text = told(hub, repository, site, "plan", Plan(text="do it"), divided, {"event": "integrated", "issue": "a", "try": 1, "left": ["wire them"]})
+    assert "Built in 2 parts: they are \\*apart\\*.\n" in text
+    assert table(text, "| part | files |") == ["| First \\| one | `a.py` |", "| Second | `b.py` |"]
+    assert "as this was left to do:\n\n- wire them\n" in text
+    assert "Built by one agent: it is small.\n" in told(hub, repository, site, "plan", Plan(text="do it"), {**divided, "parts": [], "reason": "it is small"})
+
+
 @pytest.mark.parametrize(("address", "line"), [("", "- 1-build: `x/1-build.log`"), ("http://ui/1", "- [1-build](http://ui/1): `x/1-build.log`")])
 def test_a_log_is_linked_where_it_has_an_address(address: str, line: str, hub: Hub, issue: Issue) -> None:
     ended = Outcome(issue="i1", title="Add i1", state="refused")

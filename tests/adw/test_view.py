@@ -255,3 +255,9 @@ def test_a_flaky_test_is_marked_and_told_in_the_end() -> None:
 def test_lines_tell_what_is_flaky_and_what_was_red_before() -> None:
     told = lines(checked(lint=True), phase("flaky", "test"), red("lint"))
     assert told[-2:] == ["9.0s a: test: flaky after 2.0s", "9.0s the check lint is red at the base: not required in this run"]
+
+
+def test_a_phase_in_pieces_shows_how_many_of_them_have_ended() -> None:
+    begun = [phase("running", pieces=3), phase("running", "build-1"), phase("done", "build-1"), phase("running", "build-2")]
+    assert "▶ 1/3" in drawn(folded(*begun))
+    assert "✓ 9.0s" in drawn(folded(*begun, phase("done", pieces=3, seconds=9.0)))

@@ -8,9 +8,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from adw import durations, graph, landing
-from adw.config import AgentConfig, ChecksConfig, Config, PoolConfig, SandboxConfig
-from adw.errors import Transient
+from prefect import State
+
+from adw import durations, graph, landing, proc
+from adw.config import AgentConfig, ChecksConfig, Config, Group, PoolConfig, SandboxConfig
+from adw.errors import Interrupted, Transient
 from adw.journal import Journal
 from adw.mirror import find_hub, sync
 from adw.model import Arrival, Issue
@@ -39,6 +41,7 @@ class Wanted:
     paired: bool = False  # breaks the tests together with another such one
     flaky: bool = False  # the first test of it fails, whatever is tested
     priority: int = 0
+    parts: bool = False  # its plan has three items that touch no files in common
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Story:
     stack: bool = False
     partition: bool = False
     squash: bool = False
+    groups: bool = False  # the tests are in groups
 
     def lands(self, number: int) -> bool:
         """Whether an issue can land."""
@@ -71,15 +75,27 @@ AGENT = r"""
 story=$1 mine="$1/$ADW_ISSUE" fate=$(cat "$1/$ADW_ISSUE/fate") shared=$(cat "$1/$ADW_ISSUE/shared")
 once() { mkdir "$mine/$1" 2>/dev/null; }
 case $ADW_PHASE in
-plan) printf '{"summary": "add it", "files": ["%s"], "items": []}' "$shared";;
+plan)
+  items=
+  if [ -e "$mine/parts" ]; then
+    items=$(printf '{"title": "one", "files": ["%s"]}, {"title": "two", "files": ["%s"]}, {"title": "three", "files": ["%s"]}' \
+      "${shared:-$ADW_ISSUE.done}" "$ADW_ISSUE.part2" "$ADW_ISSUE.part3")
+  fi
+  printf '{"summary": "add it", "files": ["%s"], "items": [%s]}' "$shared" "$items";;
 build)
+  echo x >> "$mine/begun-${ADW_PART:-all}"
+  for part in 2 3; do
+    if [ -e "$mine/parts" ] && case ${ADW_PART:-$part} in $part|integrate) true;; *) false;; esac; then echo done > "$ADW_ISSUE.part$part"; fi
+  done
+  if [ "$ADW_PART" = 3 ] && [ -e "$mine/wait" ]; then until [ -e "$mine/go" ]; do sleep 0.05; done; fi
+  case $ADW_PART in 2|3) exit 0;; esac
   [ $fate != never ] || { echo "cannot do it"; exit 1; }
   if [ $fate = second ] && once second; then echo "not today"; exit 1; fi
   if [ $fate = crash ] && once crash; then kill -9 $$; fi
   for file in shared*; do
     [ ! -e "$file" ] || { grep -v '^<<<<<<<\|^=======\|^>>>>>>>' "$file" | sort -u > "$TMPDIR/sorted"; cp "$TMPDIR/sorted" "$file"; }
   done
-  echo done > "$ADW_ISSUE.done"
+  if [ -e "$mine/unfit" ]; then echo mended; else echo done; fi > "$ADW_ISSUE.done"  # the same once more would be found unfit again
   if [ -n "$shared" ] && ! grep -qx "$ADW_ISSUE" "$shared" 2>/dev/null; then echo "$ADW_ISSUE" >> "$shared"; fi
   rm -f "$ADW_ISSUE.bad"
   if [ $fate = hopeless ] || { [ $fate = red ] && once red; }; then echo bad > "$ADW_ISSUE.bad"; fi
@@ -107,12 +123,20 @@ class Direct(Work):
     """Phases in this process, and no Prefect server; all else is as in any run."""
 
     def _done_here(self, call: Call, *, known: bool = False) -> Done:  # noqa: ARG002
-        for _ in range(3):
-            try:
-                return Done(call.task.fn(self.site, *call.args), cached=False)
-            except Transient as no:
-                failed = no
-        raise failed
+        elsewhere = proc.unwanted.set(call.unwanted)
+        try:
+            for _ in range(3):
+                try:
+                    value = call.task.fn(self.site, *call.args)
+                except Transient as no:
+                    failed = no
+                    continue
+                if isinstance(value, State):  # as Prefect would tell: it was given up
+                    raise Interrupted(str(value.message))
+                return Done(value, cached=False)
+            raise failed
+        finally:
+            proc.unwanted.reset(elsewhere)
 
     def land(self, arrivals: "list[Arrival]") -> bool:  # type: ignore[override]
         marks = [self.site.order(arrival.issue, "land", arrival.attempt) for arrival in arrivals]
@@ -147,7 +171,7 @@ class Stage:
             mine.mkdir(parents=True)
             (mine / "fate").write_text(wanted.fate)
             (mine / "shared").write_text(f"shared{wanted.shared}" if wanted.shared >= 0 else "")
-            for name in ("paired", "flaky"):
+            for name in ("paired", "flaky", "parts"):
                 if getattr(wanted, name):
                     (mine / name).touch()
         (self.folder / "agent.sh").write_text(AGENT)
@@ -165,7 +189,8 @@ class Stage:
 
     @property
     def config(self) -> Config:
-        story = self.story
+        story, test = self.story, f"sh {self.folder / 'test.sh'} {self.folder / 'story'}"
+        groups = {"all": Group(command=test), "names": Group(command="ls {files}", split="shared*"), "own": Group(command="true", exclusive=("own",))}
         return Config(
             branch="main",
             tries=TRIES,
@@ -173,7 +198,7 @@ class Stage:
             partition=story.partition,
             squash_train=story.squash,
             agent=AgentConfig(name="command", command=f"sh {self.folder / 'agent.sh'} {self.folder / 'story'}"),
-            test=ChecksConfig(command=f"sh {self.folder / 'test.sh'} {self.folder / 'story'}"),
+            test=ChecksConfig(command=test, groups=groups if story.groups else {}),
             sandbox=SandboxConfig(mode="off"),
             pool=PoolConfig(size=story.slots, memory_gb=0, disk_floor=0),
         )

@@ -31,6 +31,7 @@ def stories(draw: st.DrawFn) -> Story:
             paired=draw(st.sampled_from([False, False, True])),
             flaky=draw(st.sampled_from([False, False, True])),
             priority=draw(st.sampled_from([0, 0, 1])),
+            parts=draw(st.sampled_from([False, False, True])),
         )
         for number in range(count)
     ]
@@ -42,6 +43,7 @@ def stories(draw: st.DrawFn) -> Story:
         stack=draw(st.booleans()),
         partition=draw(st.booleans()),
         squash=draw(st.sampled_from([False, False, True])),
+        groups=draw(st.sampled_from([False, False, True])),
     )
 
 
@@ -101,6 +103,7 @@ def check(stage: Stage, home: Path, ended: dict[str, str]) -> None:
     names = set(git(stage.hub, "ls-tree", "-r", "--name-only", "main").split())
     pushes = {number: step for number, step in enumerate(story.steps) if not step.kill}
     wanted = {"shared0", "shared1", *(f"{name}.done" for name in good), *(f"docs/{name}" for name in good)}
+    wanted |= {f"i{number}.part{part}" for number, issue in enumerate(story.issues) if issue.parts and f"i{number}" in good for part in (2, 3)}
     wanted |= {f"push{number}" for number, step in pushes.items() if step.shared < 0}
     assert {name for name in names if not name.startswith(("pair-", "also-"))} == wanted
     for shared in range(2):
@@ -127,6 +130,7 @@ def check(stage: Stage, home: Path, ended: dict[str, str]) -> None:
 @example(Story((Wanted(fate="second"), Wanted(needs=(0,)), Wanted(needs=(1,))), slots=3, stack=True))
 @example(Story((Wanted(fate="hopeless"), Wanted(needs=(0,)), Wanted()), slots=3, stack=True))
 @example(Story((Wanted(), Wanted(fate="red"), Wanted(), Wanted()), slots=4, squash=True))
+@example(Story((Wanted(parts=True, shared=0), Wanted(parts=True, shared=0, fate="red"), Wanted(flaky=True)), (Step(12, kill=True),), slots=4, groups=True))
 @example(Story((Wanted(shared=0), Wanted(shared=0)), (Step(6, kill=True), Step(12, kill=True), Step(3)), partition=True))
 def test_every_story_ends_well(story: Story) -> None:
     event(f"{len(story.issues)} issues")

@@ -195,3 +195,14 @@ def test_without_a_reservation_one_phase_is_always_begun(make: Callable[..., Wai
     waiters = make(only=Offer(1, memory=0.5))
     waiters.wait(wish("a", memory=1))
     until(lambda: waiters.got)
+
+
+def test_what_only_one_may_have_is_waited_for_without_a_slot_and_others_go_by(make: Callable[..., Waiters]) -> None:
+    waiters = make(only=2)
+    waiters.wait(wish("a", exclusive=frozenset({"db"})))
+    waiters.wait(wish("b", 9, exclusive=frozenset({"db", "net"})))
+    waiters.wait(wish("c"))
+    assert (waiters.got, waiters.places.waiting) == (["a", "c"], 1)
+    waiters.give("a")
+    until(lambda: len(waiters.got) == 3)
+    assert waiters.got == ["a", "c", "b"]

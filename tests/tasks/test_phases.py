@@ -8,11 +8,12 @@ from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
-from adw import checks
+from adw import checks, parts, shards
 from adw import phases as real
 from adw.config import override
 from adw.errors import AdwError, GitBusy, Misuse, Transient
-from adw.model import Attempt, Candidate, Change, Issue, Plan, Verdict
+from adw.model import Attempt, Candidate, Change, Issue, Item, Plan, Shard, Verdict
+from adw.parts import Part
 from adw.phases import Site
 from tasks import phases
 from tests.adw.tools import family
@@ -20,7 +21,8 @@ from tests.conftest import Repository
 
 CACHED: list[Task[Any, Any]] = [phases.plan, phases.build, phases.test, phases.review, phases.document]
 OF_CHECKS: list[Task[Any, Any]] = [phases.check, phases.judge]
-ALL: list[Task[Any, Any]] = [*CACHED, *OF_CHECKS, phases.test_base, phases.check_base, phases.land, phases.offer]
+PIECES: list[Task[Any, Any]] = [phases.part, phases.integrate, phases.shard]
+ALL: list[Task[Any, Any]] = [*CACHED, *OF_CHECKS, *PIECES, phases.test_base, phases.check_base, phases.shard_base, phases.land, phases.offer]
 
 
 def given(site: Site) -> dict[str, Any]:
@@ -82,6 +84,19 @@ def test_a_check_is_kept_under_a_key_of_its_own_and_is_a_phase_by_its_name(task:
     assert (named.name, named.fn, named.tags, named.persist_result, named.retries) == (name, task.fn, task.tags, True, 2)
 
 
+def test_a_piece_is_kept_under_a_key_of_its_own_and_is_a_phase_by_its_name(site: Site) -> None:
+    site = replace(site, config=override(site.config, test__groups={"unit": {"command": "x {files}", "split": "y"}}))
+    part, shard = Part(number=2, items=(Item(title="t"),), files=("a",)), Shard(name="test-unit-1", group="unit", files=("a",))
+    it = given(site) | {"part": part, "shard": shard, "changes": [given(site)["change"]]}
+    about = (site, it["issue"], it["plan"])
+    assert phases.by_part(None, it) == "part-" + parts.key(*about, part, it["attempt"])
+    assert phases.by_parts(None, it) == "integrate-" + parts.integrate_key(*about, it["attempt"], it["changes"])
+    assert phases.by_shard(None, it) == "shard-" + shards.shard_key(site, shard, it["candidate"])
+    for task in PIECES:
+        named = task.with_options(name="build-2")
+        assert (named.name, named.fn, named.tags, named.persist_result, named.retries) == ("build-2", task.fn, task.tags, True, 2)
+
+
 def test_a_branch_whose_tree_failed_as_a_candidate_is_tested_anew_and_its_yes_is_kept(site: Site, repository: Repository, tmp_path: Path) -> None:
     tool = tmp_path / "tool"  # of the machine: as what a test needs and nobody had installed
     site = replace(site, config=override(site.config, test={"command": f"test -e '{tool}'"}))
@@ -115,4 +130,4 @@ def test_landing_is_never_cached(task: Task[Any, Any]) -> None:
 
 
 def test_the_tag_limit_counts_those_who_ask_the_model() -> None:
-    assert {task.name for task in ALL if phases.LLM in task.tags} == {"plan", "build", "review", "document", "judge"}
+    assert {task.name for task in ALL if phases.LLM in task.tags} == {"plan", "build", "review", "document", "judge", "part", "build-integrate"}
