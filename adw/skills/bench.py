@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from anyio import from_thread, to_thread
+from anyio.lowlevel import checkpoint_if_cancelled
 
 import adw
 from adw import proc
@@ -24,6 +25,7 @@ from adw.skills.registry import Given
 from adw.slot import PASSED_ON, Lease
 
 LONGEST = 60.0  # minutes; whoever calls has a shorter limit
+TIME_UP = "its time is up"
 TAIL = 1000  # characters of what a tool printed that are told when it fails
 QUIET = {"PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1", "COLUMNS": "200"}
 
@@ -62,7 +64,9 @@ class KeptBench:
 
     async def call(self, argv: Sequence[str], stdin: str = "", readable: Sequence[Path] = ()) -> tuple[int, str]:
         """Run a command in the folder; its exit status, and all that it printed."""
-        return await to_thread.run_sync(self._call, argv, stdin, readable)
+        done = await to_thread.run_sync(self._call, argv, stdin, readable)
+        await checkpoint_if_cancelled()
+        return done
 
     def _call(self, argv: Sequence[str], stdin: str, readable: Sequence[Path]) -> tuple[int, str]:
         with tempfile.TemporaryDirectory() as scratch:
@@ -71,7 +75,7 @@ class KeptBench:
             boxed = self.box(argv, readable)
             ended = proc.kept(boxed, cwd=self.folder, env=self.env, log=out, minutes=LONGEST, stdin=given, fds=self.fds, watch=self._why_not)
             said = out.read_text(encoding="utf-8", errors="replace")
-        if ended.cut:
+        if ended.cut and ended.cut != TIME_UP:
             msg = f"it was stopped: {ended.cut}"
             raise SkillFailed(msg)
         return ended.status, said
@@ -81,7 +85,7 @@ class KeptBench:
         try:
             from_thread.check_cancelled()
         except CancelledError:
-            return "its time is up"
+            return TIME_UP
         return self.watch()
 
     async def apart(self, function: Callable[[Given], Iterable[Finding]], given: Given) -> list[Finding]:

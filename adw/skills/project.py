@@ -73,7 +73,9 @@ async def tests(given: Given) -> list[Finding]:
     if not any(TESTS.search(file) for file in given.files):
         return []
     pytest = given.tools.program("pytest")
-    status, said = await given.tools.call([pytest, "--collect-only", "-q", "-p", "no:cacheprovider", "--color=no", "--continue-on-collection-errors"])
+    status, said = await given.tools.call(
+        [pytest, "--collect-only", "-q", "-p", "no:cacheprovider", "--color=no", "--tb=short", "--maxfail=0", "--continue-on-collection-errors"]
+    )
     if status in {COLLECTED, NO_TESTS}:
         return []
     found = list(_uncollected(said))

@@ -17,7 +17,7 @@ from adw.errors import AdwError, Interrupted, ToolMissing
 from adw.home import Place
 from adw.model import digest
 from adw.skills.cache import Results
-from adw.skills.finding import Finding, Ran, Table, merged
+from adw.skills.finding import Finding, Ran, Severity, Table, merged
 from adw.skills.registry import Bench, Given, Skill, in_order
 from adw.skills.trees import Tree
 
@@ -99,8 +99,8 @@ class _Run:
         finally:
             self.ended[skill.name].set()
 
-    def _trouble(self, skill: Skill, severity: str, message: str) -> None:
-        self.troubles.append(Finding(skill.name, "", 0, severity, message))  # type: ignore[arg-type]
+    def _trouble(self, skill: Skill, severity: Severity, message: str) -> None:
+        self.troubles.append(Finding(skill.name, "", 0, severity, message))
 
     async def _result(self, skill: Skill) -> None:
         began, results = time.monotonic(), Results(self.inputs.place.skills)
