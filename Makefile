@@ -8,7 +8,7 @@ PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 # A worker more than cores, as whole runs also wait; not too many, as each has a Prefect
 # server of its own (10 s of CPU, 300 MB). A file stays in one worker: some share an `adw serve`.
-PYTEST := pytest -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 8 --dist loadfile
+PYTEST := pytest -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 
 .PHONY: help
@@ -50,14 +50,22 @@ test: setup  ## set up, and run the tests
 stories: setup  ## a thousand random runs of many issues, killed and pushed into
 	@ADW_STORIES=1000 $(BIN)/python -m pytest -q --timeout 0 tests/flows/test_many.py
 
+.PHONY: replay
+replay: setup  ## deliver the real changes of the replay data sets with 1, 2, 4 and 8 agents
+	@ADW_REPLAY_AGENTS=1,2,4,8 $(BIN)/python -m pytest -q --timeout 0 --durations=0 tests/e2e/test_replay.py
+
 .PHONY: check
-check: setup  ## all that CI checks: format, lint, types, layers, tests with coverage
+check: setup  ## all that CI checks: format, lint, types, layers, tests
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary adw flows tasks deployments benchmarks docs/own-flow
 	@$(BIN)/lint-imports --no-logo >.import-linter.log || { cat .import-linter.log; exit 1; }
+	@$(BIN)/python -m $(PYTEST) --durations=10
+
+.PHONY: coverage
+coverage: setup  ## run the tests, and tell the lines that none of them reaches (takes half as long again)
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m $(PYTEST) --durations=10
+	@$(BIN)/coverage run -m $(PYTEST)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

@@ -20,6 +20,11 @@ os.environ["GIT_CONFIG_GLOBAL"] = os.devnull  # a developer's own settings decid
 os.environ.pop("PREFECT_API_URL", None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs first, which take most of the time: the many small tests then fill what is left of it, in all workers."""
+    items.sort(key=lambda item: "e2e" not in item.path.parts)
+
+
 @dataclass(frozen=True)
 class Repository:
     """A user's repository, driven by plain git."""
