@@ -72,8 +72,8 @@ def workload(folder: Path, book: Book) -> None:
             took, table = run(folder / "code", folder / f"home-{limit}", list(WORKLOAD), limit)
         if table.troubles:
             sys.exit("\n".join(map(str, table.troubles)))
-        minutes = f"{took / MINUTE:.2f} min of the analysis"
-        book.add(Figure(f"5.4, {what} ({minutes}): more than its longest path", 100 * (took / path - 1), "%", 3 if limit > 1 else 10), seen, seconds=took)
+        length = f"{took / MINUTE:.2f} min of the analysis"
+        book.add(Figure(f"5.4, {what} ({length}): more than its longest path", 100 * (took / path - 1), "%", 3 if limit > 1 else 10), seen, seconds=took)
         print(f"    {seen}")
 
 

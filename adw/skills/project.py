@@ -72,9 +72,9 @@ async def tests(given: Given) -> list[Finding]:
     """The modules of tests that cannot be collected."""
     if not any(TESTS.search(file) for file in given.files):
         return []
-    pytest = given.tools.program("pytest")
+    pytest = _pytest(given.tools.program("pytest"))
     status, said = await given.tools.call(
-        [pytest, "--collect-only", "-q", "-p", "no:cacheprovider", "--color=no", "--tb=short", "--maxfail=0", "--continue-on-collection-errors"]
+        [*pytest, "--collect-only", "-q", "-p", "no:cacheprovider", "--color=no", "--tb=short", "--maxfail=0", "--continue-on-collection-errors"]
     )
     if status in {COLLECTED, NO_TESTS}:
         return []
@@ -83,6 +83,12 @@ async def tests(given: Given) -> list[Finding]:
         msg = f"pytest ended with status {status}: {said[-1000:].strip()}"
         raise SkillFailed(msg)
     return found
+
+
+def _pytest(program: str) -> list[str]:
+    """How it is called: by the Python beside it, so that the folder is on `sys.path`, as it is in most projects' own test command."""
+    python = Path(program).with_name("python")
+    return [str(python), "-m", "pytest"] if python.exists() else [program]
 
 
 def _uncollected(said: str) -> Iterator[Finding]:

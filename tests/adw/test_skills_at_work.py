@@ -115,7 +115,7 @@ def test_plan_is_told_a_digest_of_the_base_that_is_made_once(hub: Hub, base: Cal
     attempt = base(**{"old.py": "import subprocess\n\nsubprocess.run('ls', shell=True)\n"})
     for one in (issue, Issue(id="i2", title="Another", body="")):
         said = phases.plan(make_site(hub, "cat {prompt_file}"), one, attempt, {})[0].text
-        assert "findings: analyze_security " in said
+        assert "findings: analyze_patterns 1, analyze_security 2" in said
         assert "old.py:3: warning: S602" in said
     looked = [sum(ran["looked"] for ran in event["ran"]) for event in events(hub)]
     assert looked[0] > 0
