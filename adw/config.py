@@ -150,12 +150,14 @@ class SkillsConfig(Section):
         description="What of the base plan is told a digest of.",
     )
     build: tuple[str, ...] = Field(
-        ("validate_syntax", "validate_tests", "validate_types"), description="What the agent is told of what it wrote, before build ends: new findings only."
+        ("validate_syntax", "validate_types"),
+        description="What the agent is told of what it wrote, before build ends: new findings only. `validate_tests` takes as long as your tests take to "
+        "be collected, and the test follows anyway.",
     )
     review: tuple[str, ...] = Field(
         (
             *("analyze_complexity", "analyze_dependencies", "analyze_patterns", "analyze_performance", "analyze_security", "analyze_style"),
-            *("validate_docs", "validate_syntax", "validate_tests", "validate_types"),
+            *("validate_docs", "validate_syntax", "validate_types"),
         ),
         description="What review is told of the change: new findings only.",
     )

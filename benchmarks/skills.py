@@ -23,6 +23,7 @@ from adw.home import Place
 from adw.skills import Finding, Given, registry, skill, trees
 from adw.skills.bench import KeptBench
 from adw.skills.finding import Table
+from adw.skills.ruff import IN_TESTS
 from adw.skills.running import Inputs, run_skills
 from benchmarks.machine import Book, watched
 from benchmarks.small import Figure
@@ -106,7 +107,18 @@ def real(name: str, folder: Path, homes: Iterator[Path], book: Book) -> None:
 
 def by_ruff(folder: Path) -> set[tuple[str, int, str]]:
     """What ruff finds that is called by hand."""
-    argv = [str(Path(sys.executable).with_name("ruff")), "check", "--no-cache", "--select", "S", "--output-format", "json", "."]
+    argv = [
+        str(Path(sys.executable).with_name("ruff")),
+        "check",
+        "--no-cache",
+        "--select",
+        "S",
+        "--extend-per-file-ignores",
+        IN_TESTS,
+        "--output-format",
+        "json",
+        ".",
+    ]
     told = json.loads(subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False).stdout)
     found = ((one["code"], one) for one in told)
     return {

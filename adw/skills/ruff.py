@@ -16,6 +16,8 @@ PYTHON = (".py", ".pyi")
 SYNTAX = "invalid-syntax"
 AT_ONCE = 1000  # files in one command line
 CIRCLES = 50
+TESTS = ("test_*.py", "*_test.py", "conftest.py")
+IN_TESTS = ",".join(f"{name}:{rules}" for name in TESTS for rules in ("S101", "D1"))  # tests assert, and their names say it all
 MISUSED = 2  # ruff's exit status where its configuration is wrong
 
 
@@ -34,7 +36,19 @@ async def check(given: Given, source: str, severity: Severity, select: Sequence[
 
 async def _told(given: Given, select: Sequence[str], files: Sequence[str]) -> list[Any]:
     rules = ["--select", ",".join(select)] if select else []
-    argv = [program(), "check", "--quiet", "--no-cache", "--force-exclude", "--no-fix", "--output-format", "json-lines", *rules]
+    argv = [
+        program(),
+        "check",
+        "--quiet",
+        "--no-cache",
+        "--force-exclude",
+        "--no-fix",
+        "--output-format",
+        "json-lines",
+        "--extend-per-file-ignores",
+        IN_TESTS,
+        *rules,
+    ]
     paths = [str(given.folder / file) for file in files]
     status, said = await given.tools.call([*argv, "--", *paths])
     if status == MISUSED:  # the configuration may be for another version: better without it than nothing

@@ -44,6 +44,12 @@ def base(repository: Repository, hub: Hub) -> Callable[..., Attempt]:
     return commit
 
 
+def validating(hub: Hub, line: str) -> Site:
+    """A run in which tests are collected in build, too."""
+    site = make_site(hub, line)
+    return replace(site, config=override(site.config, skills__build=("validate_syntax", "validate_tests", "validate_types")))
+
+
 def built(site: Site, issue: Issue, attempt: Attempt) -> Change:
     return phases.build(site, issue, PLAN, attempt, {})[0]
 
@@ -76,7 +82,7 @@ def test_an_agent_is_asked_to_mend_as_often_as_configured_and_the_change_stands(
 
 def test_what_the_base_has_already_is_not_told(hub: Hub, base: Callable[..., Attempt], issue: Issue) -> None:
     attempt = base(**{"old.py": f"x = 1\n{WRONG}", "pytest.ini": "[pytest]\n", "test_old.py": "import nowhere\n"})
-    change = built(make_site(hub, f"cat > told-$(ls told-* 2>/dev/null | wc -l).txt; printf 'y = 1\\nx = 1\\n{WRONG}' > old.py"), issue, attempt)
+    change = built(validating(hub, f"cat > told-$(ls told-* 2>/dev/null | wc -l).txt; printf 'y = 1\\nx = 1\\n{WRONG}' > old.py"), issue, attempt)
     assert text(hub, change, "old.py").startswith("y = 1\n")
     assert not text(hub, change, "told-1.txt")
     assert events(hub)[-1]["found"] == 0
@@ -84,7 +90,7 @@ def test_what_the_base_has_already_is_not_told(hub: Hub, base: Callable[..., Att
 
 def test_a_test_that_cannot_be_collected_any_more_is_told(hub: Hub, base: Callable[..., Attempt], issue: Issue) -> None:
     attempt = base(**{"mine.py": "x = 1\n", "test_mine.py": "from mine import x\n", "test_old.py": "import nowhere\n"})
-    change = built(make_site(hub, "cat > told-$(ls told-* 2>/dev/null | wc -l).txt; printf 'y = 1\\n' > mine.py"), issue, attempt)
+    change = built(validating(hub, "cat > told-$(ls told-* 2>/dev/null | wc -l).txt; printf 'y = 1\\n' > mine.py"), issue, attempt)
     told = text(hub, change, "told-1.txt")
     assert "test_mine.py:1: error: it cannot be collected: ImportError: cannot import name 'x' from 'mine'" in told
     assert "nowhere" not in told
@@ -176,7 +182,10 @@ def test_code_of_the_repository_that_a_tool_runs_stays_in_the_sandbox(
     script = user / "agent.sh"
     script.write_text(f"cat > test_new.py <<'E'\n{code}\nE\ncat > told-$(ls told-* 2>/dev/null | wc -l).txt\n")
     site = make_site(hub, f"sh {script}")
-    site = replace(site, config=override(site.config, sandbox__mode="required", sandbox__readable=(str(script),)))
+    site = replace(
+        site,
+        config=override(site.config, skills__build=("validate_syntax", "validate_tests"), sandbox__mode="required", sandbox__readable=(str(script),)),
+    )
     change = built(site, issue, attempt)
     told = text(hub, change, "told-1.txt")
     assert "it cannot be collected: ImportError: False" in told
