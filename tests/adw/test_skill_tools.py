@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from io import StringIO
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from adw.cli import skills as cli
+from adw.errors import Misuse
 from adw.home import Place
 from adw.skills import registry, trees
 from adw.skills.bench import KeptBench
@@ -17,6 +20,10 @@ from adw.skills.ruff import IN_TESTS
 from adw.skills.running import Inputs, run_skills
 
 BIN = Path(sys.executable).parent
+ADWS = {
+    *("analyze_complexity", "analyze_dependencies", "analyze_patterns", "analyze_performance", "analyze_security", "analyze_style"),
+    *("validate_docs", "validate_syntax", "validate_tests", "validate_types"),
+}
 PROJECT = {
     "pyproject.toml": '[tool.ruff.lint.per-file-ignores]\n"tests/*" = ["S101"]\n[tool.mypy]\nfiles = ["shop"]\n',
     "shop/__init__.py": "",
@@ -157,3 +164,36 @@ def test_nothing_is_left_in_the_folder_and_nothing_of_it_is_imported_but_by_its_
     before = set(project.rglob("*"))
     run(project, home, *(name for name in registry.known() if name not in {"validate_types", "validate_tests"}))
     assert set(project.rglob("*")) == before
+
+
+def test_skills_are_listed_with_their_tools_languages_and_places(project: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: ARG001
+    cli.listed(project, as_json=True)
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["skills"]}
+    assert set(rows) == ADWS
+    assert rows["validate_syntax"]["languages"] == "Python, JavaScript, TypeScript"
+    assert rows["validate_syntax"]["used"] == "build, review"
+    assert rows["validate_types"]["tool"] == str(BIN / "mypy")
+    assert re.fullmatch(r"ruff \d[\d.]+", rows["analyze_security"]["tool"])
+
+
+def test_skills_are_run_by_hand_on_a_folder(scripts: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: ARG001
+    status = cli.by_hand(["analyze_patterns", "validate_syntax", str(scripts)], as_json=False)
+    out = capsys.readouterr().out
+    assert "`)` is missing" in out
+    assert out.endswith("6 findings; 10 files were looked at, and 0 were known\n")
+    assert status == 1
+    assert cli.by_hand(["analyze_patterns", str(scripts)], as_json=True) == 0
+    assert len(json.loads(capsys.readouterr().out)["findings"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["analyze_secuirty", "."], "there is no skill 'analyze_secuirty': did you mean analyze_security?"),
+        (["."], "name skills and a folder, as in `adw skills run all .`"),
+        (["all", "no/such/folder"], "there is no folder no/such/folder"),
+    ],
+)
+def test_what_cannot_be_run_by_hand_is_misuse(names: list[str], said: str, home: Path) -> None:  # noqa: ARG001
+    with pytest.raises(Misuse, match=re.escape(said)):
+        cli.by_hand(names, as_json=False)
