@@ -152,6 +152,18 @@ def test_complexity_in_typescript_is_what_lizard_says(scripts: Path, home: Path)
     assert len(theirs) == 1
 
 
+def test_a_file_that_lizard_stumbles_over_is_a_finding_and_the_others_stand(scripts: Path, home: Path) -> None:
+    (scripts / "src" / "odd.js").write_text("({():})(\n")
+    found = run(scripts, home, "analyze_complexity").findings
+    assert [(f.file, f.severity) for f in found] == [("src/deep.ts", "warning"), ("src/odd.js", "note")]
+    assert found[1].message == "lizard cannot read it: IndexError"
+
+
+def test_what_a_bundler_wrote_is_not_looked_at(scripts: Path, home: Path) -> None:
+    (scripts / "src" / "bundle.js").write_text("var a = 1;" * 100)
+    assert "src/bundle.js" not in {f.file for f in run(scripts, home, "analyze_patterns", "validate_syntax").findings}
+
+
 def test_a_configuration_of_ruff_that_is_wrong_is_passed_over(project: Path, home: Path) -> None:
     (project / "ruff.toml").write_text("no-such-setting = 1\n")
     table = run(project, home, "analyze_security")
