@@ -21,7 +21,7 @@ from adw.skills.running import Inputs, run_skills
 from adw.slot import Lease
 
 TOLD, DIGEST, WORST = 60, 15, 10  # findings of a change in a prompt; of a base; files of a base
-IN_EVENT = 100  # findings that an event carries
+IN_EVENT = 50  # findings that an event carries
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class AtWork:
         if not (names := self._names(self.config.at(self.order.phase))):
             return Table()
         found = self._run(names, tree, None, lambda: self.lease.tree)
-        self._tell(found)
+        self._tell(found, ())  # what the base has already is in no report
         return found
 
     def new(self, base: str, tree: str) -> Table:
@@ -58,7 +58,7 @@ class AtWork:
                 if laid_out:
                     self.lease.git.lay_out(tree)
         found = Table(_new(after, before, touched), merged([*after.troubles, *before.troubles]), after.ran)
-        self._tell(found)
+        self._tell(found, found.findings[:IN_EVENT])
         return found
 
     def _lay_out(self, tree: str, done: list[str]) -> Path:
@@ -75,7 +75,7 @@ class AtWork:
         inputs = Inputs(tree=trees.of_git(self.hub.mirror, tree, ready), bench=KeptBench.of(self.lease), place=self.hub.place, only=only)
         return run_skills(names, inputs, limit=self.config.limit, seconds=self.config.seconds)
 
-    def _tell(self, found: Table) -> None:
+    def _tell(self, found: Table, shown: Iterable[Finding]) -> None:
         """Put into the journal what was run, and what came of it."""
         if not any(ran.looked or ran.known for ran in found.ran) and not found.troubles:
             return
@@ -87,7 +87,7 @@ class AtWork:
             **{"try": self.order.attempt},
             ran=[asdict(ran) for ran in found.ran],
             found=len(found.findings),
-            findings=[asdict(finding) for finding in found.findings[:IN_EVENT]],
+            findings=[asdict(finding) for finding in shown],
             troubles=[asdict(finding) for finding in [*found.troubles, *lost]],
         )
 

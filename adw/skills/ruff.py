@@ -61,7 +61,10 @@ async def _told(given: Given, select: Sequence[str], files: Sequence[str]) -> li
 
 async def circles(given: Given, source: str) -> list[Finding]:
     """The modules that import each other in a circle, imports for types aside."""
-    status, said = await given.tools.call([program(), "analyze", "graph", "--quiet", "--no-type-checking-imports", "."])
+    argv = [program(), "analyze", "graph", "--quiet", "--no-type-checking-imports"]
+    status, said = await given.tools.call([*argv, "."])
+    if status == MISUSED:
+        status, said = await given.tools.call([*argv, "--isolated", "."])
     if status:
         msg = f"ruff analyze graph ended with status {status}: {said[-1000:].strip()}"
         raise SkillFailed(msg)

@@ -168,6 +168,7 @@ def test_a_configuration_of_ruff_that_is_wrong_is_passed_over(project: Path, hom
     (project / "ruff.toml").write_text("no-such-setting = 1\n")
     table = run(project, home, "analyze_security")
     assert {f.file for f in table.findings} == {"shop/a.py"}
+    assert len(run(project, home, "analyze_dependencies").findings) == 1
 
 
 def test_nothing_is_left_in_the_folder_and_nothing_of_it_is_imported_but_by_its_own_tools(project: Path, home: Path) -> None:
