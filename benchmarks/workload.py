@@ -38,6 +38,7 @@ command = "{test}"
 [pool]
 size = {slots}
 memory_gb = 0
+max_load = 0
 disk_floor = 0
 env = ["{variable}"]
 """
