@@ -16,6 +16,7 @@ from adw.skills.finding import Finding
 
 FILE = "results-1.db"  # the number is that of the form
 DAYS = 60  # after which a result is found anew: so that the file does not only grow
+NONE = "[]"
 MANY = 500  # keys that are asked for at once
 
 
@@ -38,7 +39,7 @@ class Results:
                 for start in range(0, len(wanted), MANY):
                     some = wanted[start : start + MANY]
                     rows += base.execute(f"SELECT key, findings FROM results WHERE key IN ({', '.join('?' * len(some))})", some)  # noqa: S608 - of question marks
-            return {key: [Finding(*each) for each in json.loads(text)] for key, text in rows}
+            return {key: [Finding(*each) for each in json.loads(text)] if text != NONE else [] for key, text in rows}
         except (sqlite3.Error, OSError, ValueError, TypeError) as no:
             self._doubt(no)
             return {}

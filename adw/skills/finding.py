@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 Severity = Literal["note", "warning", "error"]
-ORDER = ("error", "warning", "note")
+ORDER = {"error": 0, "warning": 1, "note": 2}
 MESSAGE_HEAD = 500  # characters of a message: some tools quote whole files
 
 
@@ -66,7 +66,7 @@ def merged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     once: dict[tuple[str, int, str], Finding] = {}
     for finding in findings:
         once.setdefault((finding.file, finding.line, finding.message), finding)
-    return tuple(sorted(once.values(), key=lambda f: (ORDER.index(f.severity), f.file, f.line, f.source, f.message)))
+    return tuple(sorted(once.values(), key=lambda f: (ORDER[f.severity], f.file, f.line, f.source, f.message)))
 
 
 def fresh(after: Sequence[Finding], before: Sequence[Finding]) -> tuple[Finding, ...]:

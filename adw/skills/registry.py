@@ -10,7 +10,6 @@ Another package brings skills by an entry point of the group `adw.skills` that n
 """
 
 import importlib
-import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -80,10 +79,6 @@ class Skill:
     def takes(self, path: str) -> bool:
         """Whether it looks at a file."""
         return path.endswith(self.suffixes) if self.suffixes else True
-
-    def configured_by(self, path: str) -> bool:
-        """Whether a file configures its tool."""
-        return bool(self.config) and re.fullmatch(self.config, path.rpartition("/")[2]) is not None
 
     def installed(self) -> list[str]:
         """Its tools of adw's own environment, each with its version; with none if it is not there."""

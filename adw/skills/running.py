@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import anyio
@@ -38,10 +39,11 @@ class Inputs:
 def run_skills(names: Iterable[str], inputs: Inputs, *, limit: int = LIMIT, seconds: float = SECONDS) -> Table:
     """What some skills find, in one table. Misuse if one is not known. Interrupted if all work is to end."""
     asked = in_order(names)
-    at_work = [one for one in asked if _files(one, inputs)]
+    files = {one.name: _files(one, inputs) for one in asked}
+    at_work = [one for one in asked if files[one.name]]
     if not at_work:
         return Table(ran=tuple(Ran(one.name) for one in asked))
-    run = _Run(inputs, limit, seconds)
+    run = _Run(inputs, files, limit, seconds)
     anyio.run(run.all, at_work)
     if run.interrupted:
         raise run.interrupted
@@ -63,6 +65,7 @@ class _Run:
     """Some skills at work."""
 
     inputs: Inputs
+    files: Mapping[str, Sequence[str]]
     limit: int
     seconds: float
     ended: dict[str, anyio.Event] = field(default_factory=dict)
@@ -104,7 +107,7 @@ class _Run:
 
     async def _result(self, skill: Skill) -> None:
         began, results = time.monotonic(), Results(self.inputs.place.skills)
-        keys = _keys(skill, _files(skill, self.inputs), self.inputs)
+        keys = _keys(skill, self.files[skill.name], self.inputs)
         known = results.known(keys)
         missing = {key: files for key, files in keys.items() if key not in known}
         if missing:
@@ -149,11 +152,11 @@ class _Run:
 def _keys(skill: Skill, files: Sequence[str], inputs: Inputs) -> dict[str, list[str]]:
     """The files that a skill looks at, by the keys of what it finds in them: one for each, or one for all of a tree."""
     blobs = inputs.tree.files
-    config = [(path, blob) for path, blob in blobs.items() if skill.configured_by(path)]
+    config = inputs.tree.named(skill.config) if skill.config else []
     about = digest(skill.name, skill.version, *skill.installed(), _program(skill, inputs.bench), *config)
     if skill.scope == "tree":
         return {digest(about, *((path, blobs[path]) for path in files)): list(files)}
-    return {digest(about, path, blobs[path]): [path] for path in files}
+    return {sha256(f"{about}{blobs[path]}{path}".encode()).hexdigest(): [path] for path in files}  # of thousands; only the path has no fixed length
 
 
 def _program(skill: Skill, bench: Bench) -> str:

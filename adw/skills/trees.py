@@ -3,7 +3,9 @@
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,11 +23,19 @@ class Tree:
     files: dict[str, str]
     ready: Callable[[], Path]
     folder: Path | None = field(default=None, init=False)
+    _named: dict[str, list[tuple[str, str]]] = field(default_factory=dict, init=False)  # files whose names match a pattern, and their blobs
 
     def laid_out(self) -> Path:
         """The folder that they lie in."""
         self.folder = self.folder or self.ready()
         return self.folder
+
+    def named(self, pattern: str) -> list[tuple[str, str]]:
+        """The files whose names match a pattern, in whatever folder, each with its blob."""
+        if pattern not in self._named:
+            fits = re.compile(rf"(?:.*/)?(?:{pattern})").fullmatch
+            self._named[pattern] = [(path, blob) for path, blob in self.files.items() if fits(path)]
+        return self._named[pattern]
 
 
 def of_git(git: Git, tree: str, ready: Callable[[], Path]) -> Tree:
@@ -48,9 +58,12 @@ def of_folder(folder: Path) -> Tree:
 
 def _read(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, str, int]]:
     for name in names:
-        path = folder / name
-        if path.is_file() and not path.is_symlink() and path.stat().st_size <= LARGEST:
-            content = path.read_bytes()
+        path = os.path.join(folder, name)  # noqa: PTH118 - of as many as there are
+        with suppress(FileNotFoundError):  # git may list what was removed
+            about = os.lstat(path)
+            if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST:
+                continue
+            content = Path(path).read_bytes()
             yield name, hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(), len(content)  # noqa: S324 - as git does
 
 
