@@ -72,6 +72,10 @@ class Asking:
         """
         return self._answer(Words(prompt, prompts.fill("go_on", prompt=prompt)), form)
 
+    def again(self, prompt: str, more: str) -> Said:
+        """What it says to one thing more, where it has answered a prompt: in the same session, if it has one."""
+        return self._answer(Words(f"{prompt}\n{more}", more), None)
+
     def checked(self, prompt: str, form: type[Form]) -> Form | Said:
         """Its answer in a form; asked once more if it is not in that form, then AgentFailed. As it is, of an agent that gives no such answers."""
         said = self.ask(prompt, form)

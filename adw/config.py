@@ -141,6 +141,35 @@ class ReviewConfig(Section):
     )
 
 
+class SkillsConfig(Section):
+    """Analyses by tools (`adw skills` lists them): what plan is told of the base, build of what it wrote, and review of the change."""
+
+    enabled: bool = Field(default=True, description="Whether skills are run in phases at all.")
+    plan: tuple[str, ...] = Field(
+        ("analyze_complexity", "analyze_dependencies", "analyze_patterns", "analyze_performance", "analyze_security"),
+        description="What of the base plan is told a digest of.",
+    )
+    build: tuple[str, ...] = Field(
+        ("validate_syntax", "validate_types"),
+        description="What the agent is told of what it wrote, before build ends: new findings only. `validate_tests` takes as long as your tests take to "
+        "be collected, and the test follows anyway.",
+    )
+    review: tuple[str, ...] = Field(
+        (
+            *("analyze_complexity", "analyze_dependencies", "analyze_patterns", "analyze_performance", "analyze_security", "analyze_style"),
+            *("validate_docs", "validate_syntax", "validate_types"),
+        ),
+        description="What review is told of the change: new findings only.",
+    )
+    again: int = Field(1, ge=0, le=2, description="How often the agent is asked in build to mend what skills found in what it wrote.")
+    limit: int = Field(16, ge=1, le=100, description="How many skills run at once in a phase.")
+    seconds: float = Field(120.0, gt=0, description="The time limit of one skill, in seconds.")
+
+    def at(self, phase: str) -> tuple[str, ...]:
+        """The skills of a phase."""
+        return {"plan": self.plan, "build": self.build, "review": self.review}[phase] if self.enabled else ()
+
+
 class BudgetConfig(Section):
     """What may be spent; 0 means no limit. A run or an issue that has spent its budget stops, with what is done kept."""
 
@@ -466,6 +495,7 @@ class Config(Section):
     build: BuildConfig = BuildConfig()
     test: ChecksConfig = ChecksConfig()
     review: ReviewConfig = ReviewConfig()
+    skills: SkillsConfig = SkillsConfig()
     checks: dict[Annotated[str, AfterValidator(_name)], Check] = Field(
         {},
         description="Commands and prompts that judge beside test and review, by name, each in a table `[checks.NAME]`; see docs/checks.md of adw.",

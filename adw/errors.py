@@ -21,6 +21,8 @@
     ├── Conflict        a change does not merge onto the tip: it is built again there
     ├── Blocked         the change is good, but something of the user's stands in the way of landing
     ├── Interrupted     the run was told to end, or nobody waits for this any more; what was done is kept
+    ├── SkillFailed     a skill did not come to an end: it is said, and the others' results stand
+    │   └── ToolMissing     what it needs is not there, or the repository does not use it
     ├── DiskFull        no lease is given before room is made
     └── GitFailed       someone must look
 
@@ -110,6 +112,14 @@ class Blocked(AdwError):
 
 class Interrupted(AdwError):
     """The run was told to end, or nobody waits for this piece of it any more."""
+
+
+class SkillFailed(AdwError):
+    """A skill could not look at what it was to look at."""
+
+
+class ToolMissing(SkillFailed):
+    """The tool of a skill is not there, or the repository does not use it."""
 
 
 class DiskFull(AdwError):

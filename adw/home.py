@@ -95,6 +95,11 @@ class Place:
         return self.root / "sessions"
 
     @property
+    def skills(self) -> Path:
+        """What skills have found."""
+        return self.root / "skills"
+
+    @property
     def locks(self) -> Path:
         """Files that the kernel locks for us: `flock` is dropped when its holder dies."""
         return self.root / "locks"

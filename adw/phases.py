@@ -25,12 +25,16 @@ from adw.mirror import Source, find_hub
 from adw.model import Attempt, Candidate, Change, Issue, Order, Plan, Verdict, digest, one_line
 from adw.pool import Pool
 from adw.remote import Remote, far
+from adw.skills import at_work
+from adw.skills.at_work import AtWork, versions
+from adw.skills.finding import Table
 from adw.slot import Lease
 from adw.testing import Command, tested
 
 VERSION = "2"  # a new one makes every recorded result stale
 DIFF_HEAD = 100_000  # characters of a diff that a prompt carries
 FLAGGED = "Put the change behind a feature flag named `{flag}`, off by default: while it is off, all is as it was before. Use the repository's own way of flags, if it has one."
+NOTHING = Table()
 FORMS: dict[str, type[BaseModel]] = {"plan": PlanAnswer, "review": ReviewAnswer}
 
 
@@ -74,6 +78,10 @@ class Site:
         agent = ready(self.config.agent.at(order.phase), Path(self.repository))
         return Asking(self.hub(), self.config, agent, self.journal(), lease, issue, order, secrets)
 
+    def skills(self, lease: Lease, order: Order) -> AtWork:
+        """The skills of a phase, to be run in a slot."""
+        return AtWork(self.hub(), self.config.skills, self.journal(), lease, order)
+
     def journal(self) -> Journal:
         """What happens in this run."""
         return Journal(self.hub().place.runs / self.run)
@@ -113,17 +121,18 @@ def plan_key(site: Site, issue: Issue, attempt: Attempt) -> str:
     return digest("plan", VERSION, issue.digest, attempt.base_tree, *told)
 
 
-def plan_prompt(site: Site, issue: Issue, attempt: Attempt) -> str:
-    """What the agent is asked in plan."""
+def plan_prompt(site: Site, issue: Issue, attempt: Attempt, found: Table = NOTHING) -> str:
+    """What the agent is asked in plan; with what skills found in the base, once they have."""
     feedback = f"A person does not want an earlier plan. What was said of it:\n\n{prompts.fence('feedback', attempt.feedback)}" if attempt.feedback else ""
-    return told(site, issue, attempt.base, "plan", answer=answer(site, "plan"), feedback=feedback)
+    return told(site, issue, attempt.base, "plan", answer=answer(site, "plan"), feedback=feedback, findings=at_work.of_base(found))
 
 
 def plan(site: Site, issue: Issue, attempt: Attempt, secrets: Mapping[str, str]) -> tuple[Plan, str]:
     """Have the agent say what it means to do; what it writes in the slot is thrown away."""
     order = site.order(issue, "plan", attempt.number)
     with site.pool().lease(attempt.base, order) as lease:
-        said = site.asking(lease, issue, order, secrets).checked(plan_prompt(site, issue, attempt), PlanAnswer)
+        found = site.skills(lease, order).all(attempt.base_tree)
+        said = site.asking(lease, issue, order, secrets).checked(plan_prompt(site, issue, attempt, found), PlanAnswer)
     return (said.plan() if isinstance(said, PlanAnswer) else Plan(text=said.text)), attempt.base
 
 
@@ -157,13 +166,27 @@ def build(site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Mappi
         return resolve(site, issue, plan, attempt, secrets)
     hub, order = site.hub(), site.order(issue, "build", attempt.number)
     with site.pool().lease(attempt.base, order) as lease:
-        said = site.asking(lease, issue, order, secrets).ask(build_prompt(site, issue, plan, attempt))
-        tree = taken_up(lease)
+        asking, prompt = site.asking(lease, issue, order, secrets), build_prompt(site, issue, plan, attempt)
+        said = asking.ask(prompt)
+        tree = validated(site, asking, prompt, attempt)
         if tree == attempt.base_tree:
             msg = f"the agent ended well, but changed nothing that git keeps. It said:\n{said.text}"
             raise AgentFailed(msg)
         sha = hub.mirror.commit(tree, [attempt.base], message(issue), hub.author())
         return change_of(hub.mirror, sha), sha
+
+
+def validated(site: Site, asking: Asking, prompt: str, attempt: Attempt) -> str:
+    """The tree of what an agent left, after it was asked to mend what skills found new in it, if anything."""
+    lease, skills = asking.lease, site.skills(asking.lease, asking.order)
+    tree = taken_up(lease)
+    for left in reversed(range(site.config.skills.again + 1)):
+        found = skills.new(attempt.base_tree, tree)
+        if not (left and found.findings):
+            break
+        asking.again(prompt, prompts.fill("mend", findings=at_work.of_change(found)))
+        tree = taken_up(lease)
+    return tree
 
 
 def resolve_prompt(site: Site, issue: Issue, plan: Plan, attempt: Attempt, found: Merged) -> str:
@@ -190,10 +213,12 @@ def resolve(site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Map
     with site.pool().lease(attempt.base, order) as lease:
         found = merging.merged(hub.mirror, config, change_of(hub.mirror, attempt.change), attempt.base)
         if merging.by_hand(config, found) or (attempt.feedback and not found.conflicts):
-            site.asking(lease, issue, order, secrets).ask(resolve_prompt(site, issue, plan, attempt, found))
+            asking, prompt = site.asking(lease, issue, order, secrets), resolve_prompt(site, issue, plan, attempt, found)
+            asking.ask(prompt)
+            tree = validated(site, asking, prompt, attempt)
         else:
             merging.lay_out(lease, found, config, site.journal().log(order))
-        tree = taken_up(lease)
+            tree = taken_up(lease)
         if tree == attempt.base_tree:
             msg = "nothing is left of the change on top of what landed meanwhile"
             raise AgentFailed(msg)
@@ -250,21 +275,22 @@ def test_base(site: Site, issue: Issue, candidate: Candidate) -> tuple[Verdict, 
 
 
 def review_key(site: Site, issue: Issue, change: Change) -> str:
-    """The key of a review: the issue, both sides of the diff, who reviews, and what refuses."""
-    config = site.config
-    return digest("review", VERSION, issue.digest, change.base_tree, change.tree, *config.review.refuse, site.tag("review"), prompts.fingerprint("review"))
+    """The key of a review: the issue, both sides of the diff, who reviews, what refuses, and by which skills it is told what is new."""
+    told = (*site.config.review.refuse, site.tag("review"), prompts.fingerprint("review"), *versions(site.config.skills, "review"))
+    return digest("review", VERSION, issue.digest, change.base_tree, change.tree, *told)
 
 
-def review_prompt(site: Site, issue: Issue, change: Change) -> str:
-    """What the agent is asked in review."""
-    return told(site, issue, change.base, "review", diff=diff(site, change), answer=answer(site, "review"))
+def review_prompt(site: Site, issue: Issue, change: Change, found: Table = NOTHING) -> str:
+    """What the agent is asked in review; with what skills found new in the change, once they have."""
+    return told(site, issue, change.base, "review", diff=diff(site, change), answer=answer(site, "review"), findings=at_work.of_change(found))
 
 
 def review(site: Site, issue: Issue, change: Change, attempt: int, secrets: Mapping[str, str]) -> tuple[Verdict, str]:
     """Have the agent judge the change: by what it finds, or by its exit status if it is one that gives no such answer."""
     order = site.order(issue, "review", attempt)
     with site.pool().lease(change.sha, order) as lease:
-        return judged(site, site.asking(lease, issue, order, secrets), review_prompt(site, issue, change)), change.sha
+        found = site.skills(lease, order).new(change.base_tree, change.tree)
+        return judged(site, site.asking(lease, issue, order, secrets), review_prompt(site, issue, change, found)), change.sha
 
 
 def judged(site: Site, asking: Asking, prompt: str) -> Verdict:

@@ -67,6 +67,7 @@ class Progress:
     checks: dict[str, bool] = field(default_factory=dict)  # the repository's own, each with whether it is required
     red: dict[str, str] = field(default_factory=dict)  # those that say no to the branch as it is, each with its log
     flaky: dict[tuple[str, int, str], None] = field(default_factory=dict)  # what failed and passed on the same tree: issue, try and phase, in order
+    skills: dict[tuple[str, int, str], dict[str, Any]] = field(default_factory=dict)  # what skills last said: by issue, try and phase
     waits: str = ""  # what a run waits for that has not begun
     ran: int = 0
     cached: int = 0
@@ -254,6 +255,9 @@ class Progress:
     def _memory(self, event: dict[str, Any]) -> None:
         phase = phase_of(event["phase"])
         self.memory[phase] = max(self.memory.get(phase, 0), event["bytes"])
+
+    def _skills(self, event: dict[str, Any]) -> None:
+        self.skills[event["issue"], event["try"], event["phase"]] = event
 
     def _throttled(self, _event: dict[str, Any]) -> None:
         self.throttled += 1

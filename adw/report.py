@@ -10,7 +10,7 @@ from adw import decisions, results
 from adw.git import Git
 from adw.journal import Journal
 from adw.mirror import Hub, Source
-from adw.model import PHASES, Change, Issue, Outcome, Plan, Verdict, one_line
+from adw.model import PHASES, Change, Finding, Issue, Outcome, Plan, Verdict, one_line
 from adw.money import Spent, dollars
 from adw.progress import Progress
 from adw.testing import AGAIN
@@ -36,6 +36,7 @@ def run_report(progress: Progress, outcomes: Sequence[Outcome], pages: Mapping[s
     lines += ["", f"{progress.ran} phases ran and {progress.cached} were found done; {took:.0f} s, and {progress.work:.0f} s of phases one after another.", ""]
     lines += _checks(progress)
     lines += _apart(progress)
+    lines += _skills(progress)
     lines += spending(progress.spent_by_phase)
     if held := [f"{phase} {size / 1e6:,.0f} MB" for phase, size in progress.memory.items() if size]:
         lines += [f"Memory that one agent held at most, its tools included: {', '.join(held)}.", ""]
@@ -57,6 +58,7 @@ def issue_report(hub: Source, issue: Issue, outcome: Outcome, progress: Progress
         name = f"{phase} ({progress.standing(phase)})" if phase in progress.checks else phase.capitalize()
         for verdict in verdicts(hub.mirror, issue.key, phase, outcome.sha):
             lines += _verdict(name, verdict)
+    lines += _found(progress, issue)
     if change := outcome.sha or newest.get("document") or newest.get("build"):
         lines += ["## Change", "", fenced(hub.mirror.diff(f"{change}^", change)[:SHOWN], "diff"), ""]
     lines += spending(progress.spent_on(issue.id))
@@ -141,6 +143,35 @@ def _checks(progress: Progress) -> list[str]:
     for name, log in progress.red.items():
         lines += [f"`{name}` says no to the branch as it is:", "", fenced(log), ""]
     return [*lines, *(f"- {line}" for line in progress.flakes), *([""] if progress.flakes else [])]
+
+
+def _skills(progress: Progress) -> list[str]:
+    """What skills had to do in the run, and what came in their way; none if there were none at work."""
+    looked, known, took = Counter[str](), Counter[str](), Counter[str]()
+    for event in progress.skills.values():
+        for ran in event["ran"]:
+            looked[ran["name"]] += ran["looked"]
+            known[ran["name"]] += ran["known"]
+            took[ran["name"]] += ran["seconds"]
+    rows = [[name, str(looked[name]), str(known[name]), f"{took[name]:.1f} s"] for name in sorted(looked) if looked[name] or known[name]]
+    troubles = sorted({f"- {_plain(one['source'])}: {_plain(one['message'])}" for event in progress.skills.values() for one in event["troubles"]})
+    table = _table(("skill", "files looked at", "known before", "took"), rows) if rows else []
+    return ["## Skills", "", *table, *troubles, *([""] if troubles else [])] if table or troubles else []
+
+
+def _found(progress: Progress, issue: Issue) -> list[str]:
+    """What skills found new in an issue's change, as it was last built and reviewed."""
+    lines = []
+    for phase in ("build", "review"):
+        event = next((event for (name, _, of), event in reversed(progress.skills.items()) if (name, of) == (issue.id, phase)), None)
+        if event and event["findings"]:
+            found = [Finding(file=one["file"], line=one["line"], severity=one["severity"], text=one["message"]) for one in event["findings"]]
+            rows = [
+                [one.severity, _files([one.place] if one.place else []), _plain(one.text), _plain(by["source"])]
+                for one, by in zip(found, event["findings"], strict=True)
+            ]
+            lines += [f"## New to skills in {phase}: {event['found']}", "", *_table(("severity", "place", "finding", "skill"), rows)]
+    return lines
 
 
 def _files(names: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ from adw.mirror import Hub, find_hub
 from adw.model import AGENT_PHASES, Issue
 from adw.money import Spent
 from adw.progress import Row
+from adw.skills import at_work
 from adw.upstream import facing
 
 CANCEL_LIMIT = 20  # seconds for an end in good order
@@ -80,6 +81,7 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
             msg = f"the program {missing!r} of the check {name} is not installed: install it, or change checks.{name}.command in adw.toml"
             raise Misuse(msg)
     checks.insist_on_prompts(hub, config.checks)
+    at_work.insist(config.skills)
     for phase in AGENT_PHASES:
         ready(config.agent.at(phase), hub.root)
     sandbox.require(config.sandbox)

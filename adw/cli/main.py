@@ -16,6 +16,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+skills = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+app.add_typer(skills, name="skills")
+
 Repo = Annotated[Path, typer.Option("--repo", help="The git repository; by default the one you are in.")]
 Branch = Annotated[str, typer.Option("--branch", help="The branch to land on; by default the one that is checked out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
@@ -248,6 +251,27 @@ def doctor(
     from adw.cli.doctor import doctor as check  # noqa: PLC0415
 
     raise typer.Exit(check(repo, ask=ask, as_json=as_json))
+
+
+@skills.callback()
+def list_skills(context: typer.Context, repo: Repo = HERE, *, as_json: AsJson = False) -> None:
+    """List the skills: analyses by tools that plan, build and review are told of."""
+    if context.invoked_subcommand is None:
+        from adw.cli.skills import listed  # noqa: PLC0415
+
+        listed(repo, as_json=as_json)
+
+
+@skills.command("run")
+def run_skills(
+    names: Annotated[list[str], typer.Argument(metavar="NAME... PATH", help="The skills, or `all`; and the folder that they are to look at.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Run some skills by hand on a folder, and print what they find."""
+    from adw.cli.skills import by_hand  # noqa: PLC0415
+
+    raise typer.Exit(by_hand(names, as_json=as_json))
 
 
 @app.command()

@@ -51,7 +51,7 @@ def asked(site: Site, hub: Hub, issue: Issue, phase: str) -> str:
     if change:
         return phases.review_prompt(site, issue, change) if phase == "review" else phases.document_prompt(site, issue, change)
     form = phases.answer(site, phase) if phase == "review" else ""
-    return phases.told(site, issue, hub.tip(), phase, diff=nothing, answer=form)
+    return phases.told(site, issue, hub.tip(), phase, diff=nothing, answer=form, findings="")
 
 
 def newest(hub: Hub, issue: Issue) -> Attempt:

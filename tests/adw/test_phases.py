@@ -84,9 +84,13 @@ DECIDES = {
     "agent__review__tools": {"review"},
     "agent__build__name": {"build"},
     "budget__run_usd": set(),
+    "skills__review": {"review"},
+    "skills__plan": set(),
+    "skills__enabled": {"review"},
 }
 NEW: dict[str, Any] = {"attempt.number": 2, "issue.priority": 2, "issue.estimate": 60.0, "agent__command": "sh other", "agent__minutes": 2, "pool__size": 7}
 NEW |= {"review__refuse": ("warning",), "agent__review__tools": "run", "agent__build__name": "claude", "budget__run_usd": 3.0}
+NEW |= {"skills__enabled": False, "skills__review": ("validate_syntax",), "skills__plan": ("validate_syntax",)}
 LISTS = {"issue.depends_on", "pool__setup_files", "docs"}
 
 

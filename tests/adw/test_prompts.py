@@ -76,7 +76,7 @@ def test_the_conventions_of_a_repository_are_in_its_prompts_each_fenced_and_not_
 
 @pytest.mark.parametrize("phase", AGENT_PHASES)
 def test_a_shipped_prompt_says_what_is_data_and_holds_the_issue(site: Site, issue: Issue, hub: Hub, phase: str) -> None:
-    text = phases.told(site, issue, hub.tip(), phase, plan="", feedback="", answer="", diff="")
+    text = phases.told(site, issue, hub.tip(), phase, plan="", feedback="", answer="", diff="", findings="")
     assert prompts.RULES in text
     assert prompts.fence("issue", issue.body, title=issue.title) in text
 
