@@ -166,8 +166,8 @@ class SkillsConfig(Section):
     seconds: float = Field(120.0, gt=0, description="The time limit of one skill, in seconds.")
 
     def at(self, phase: str) -> tuple[str, ...]:
-        """The skills of a phase."""
-        return {"plan": self.plan, "build": self.build, "review": self.review}[phase] if self.enabled else ()
+        """The skills of a phase, or a piece of one."""
+        return {"plan": self.plan, "build": self.build, "review": self.review}[phase_of(phase)] if self.enabled else ()
 
 
 class BudgetConfig(Section):

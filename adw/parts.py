@@ -6,7 +6,7 @@ not all there is to do, an agent looks at the whole once. What comes of it is on
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from pydantic.dataclasses import dataclass as checked
@@ -16,7 +16,8 @@ from adw.config import BuildConfig
 from adw.errors import AgentFailed
 from adw.git import NOBODY, change_of
 from adw.model import Attempt, Change, Issue, Item, Plan, digest, one_line
-from adw.phases import DIFF_HEAD, VERSION, Site, message, taken_up, told
+from adw.phases import DIFF_HEAD, VERSION, Site, message, told, validated
+from adw.skills import registry
 
 INTEGRATE = "build-integrate"
 NAMED = 5  # files that a sentence names
@@ -135,9 +136,18 @@ def build(site: Site, issue: Issue, plan: Plan, part: Part, attempt: Attempt, se
     """Have an agent build a part. A part may turn out to need no change: what is missing then, the whole shows."""
     hub, order = site.hub(), site.order(issue, part.phase, attempt.number)
     with site.pool().lease(attempt.base, order) as lease:
-        site.asking(lease, issue, order, secrets).ask(part_prompt(site, issue, plan, part, attempt))
-        sha = hub.mirror.commit(taken_up(lease), [attempt.base], f"{one_line(part.title)}\n\nA part of {issue.id}\n", hub.author())
+        asking, prompt = site.asking(lease, issue, order, secrets), part_prompt(site, issue, plan, part, attempt)
+        asking.ask(prompt)
+        tree = validated(by_file(site), asking, prompt, attempt)
+        sha = hub.mirror.commit(tree, [attempt.base], f"{one_line(part.title)}\n\nA part of {issue.id}\n", hub.author())
         return change_of(hub.mirror, sha), sha
+
+
+def by_file(site: Site) -> Site:
+    """The site with only those skills of a build that look at each file by itself: what a part needs of the others is not there yet."""
+    skills, known = site.config.skills, registry.known()
+    names = tuple(name for name in skills.build if name in known and known[name].scope == "file")
+    return replace(site, config=site.config.model_copy(update={"skills": skills.model_copy(update={"build": names})}))
 
 
 def part_prompt(site: Site, issue: Issue, plan: Plan, part: Part, attempt: Attempt) -> str:
@@ -198,6 +208,7 @@ def integrate(  # noqa: PLR0913 - as a build, and of which parts
     whole = merged(site, plan, attempt, parts, changes)
     with site.pool().lease(attempt.base, order) as lease:
         lease.git.lay_out(whole.tree)
-        site.asking(lease, issue, order, secrets).ask(integrate_prompt(site, issue, plan, attempt, whole))
-        change = one(site, issue, attempt, changes, taken_up(lease))
+        asking, prompt = site.asking(lease, issue, order, secrets), integrate_prompt(site, issue, plan, attempt, whole)
+        asking.ask(prompt)
+        change = one(site, issue, attempt, changes, validated(site, asking, prompt, attempt))
         return change, change.sha

@@ -10,7 +10,7 @@ from adw import decisions, results
 from adw.git import Git
 from adw.journal import Journal
 from adw.mirror import Hub, Source
-from adw.model import PHASES, Change, Finding, Issue, Outcome, Plan, Verdict, one_line
+from adw.model import PHASES, Change, Finding, Issue, Outcome, Plan, Verdict, one_line, phase_of
 from adw.money import Spent, dollars
 from adw.progress import Progress
 from adw.testing import AGAIN
@@ -163,7 +163,7 @@ def _found(progress: Progress, issue: Issue) -> list[str]:
     """What skills found new in an issue's change, as it was last built and reviewed."""
     lines = []
     for phase in ("build", "review"):
-        event = next((event for (name, _, of), event in reversed(progress.skills.items()) if (name, of) == (issue.id, phase)), None)
+        event = next((event for (name, _, of), event in reversed(progress.skills.items()) if (name, phase_of(of)) == (issue.id, phase)), None)
         if event and event["findings"]:
             found = [Finding(file=one["file"], line=one["line"], severity=one["severity"], text=one["message"]) for one in event["findings"]]
             rows = [

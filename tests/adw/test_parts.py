@@ -172,3 +172,14 @@ def test_the_keys_of_parts_change_with_what_decides_them(hub: Hub, issue: Issue,
     assert len(set(keys)) == len(keys)
     assert parts.key(replace(site, run="another", branch="other"), replace(issue, id="i9"), whole, one, replace(attempt, number=7)) == keys[0]
     assert parts.integrate_key(site, issue, whole, attempt, [replace(change, sha="9")]) == keys[6]
+
+
+def test_an_agent_mends_what_skills_find_in_its_part_by_itself_and_nothing_that_needs_the_others(hub: Hub, issue: Issue, attempt: Attempt) -> None:
+    whole = plan(("a.py",), ("b.py",))
+    twice = "if [ -e %s ]; then echo 'import other' > %s; else echo 'x = (' > %s; fi"
+    divided, changes = built(hub, issue, attempt, whole, twice.replace("%s", "a.py"), "echo 'import elsewhere' > b.py; echo x >> asked")
+    assert hub.mirror.text(changes[0].sha, "a.py") == "import other\n"
+    assert hub.mirror.text(changes[1].sha, "asked") == "x\n"
+    site = make_site(hub, twice.replace("%s", "c.py"))
+    assert hub.mirror.text(parts.integrate(site, issue, whole, attempt, divided, changes, {})[0].sha, "c.py") == "import other\n"
+    assert parts.by_file(site).config.skills.build == ("validate_syntax",)
