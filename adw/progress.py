@@ -62,6 +62,7 @@ class Progress:
     checks: dict[str, bool] = field(default_factory=dict)  # the repository's own, each with whether it is required
     red: dict[str, str] = field(default_factory=dict)  # those that say no to the branch as it is, each with its log
     flaky: dict[tuple[str, int, str], None] = field(default_factory=dict)  # what failed and passed on the same tree: issue, try and phase, in order
+    recalled: dict[tuple[str, int, str], list[dict[str, str]]] = field(default_factory=dict)  # what was remembered for whom: by issue, try and phase
     waits: str = ""  # what a run waits for that has not begun
     ran: int = 0
     cached: int = 0
@@ -223,6 +224,9 @@ class Progress:
         issue, where = event["issue"], (event["issue"], event["try"], event["phase"])
         self.spent[issue] = self.spent.get(issue, Spent()) + more
         self.spent_in[where] = self.spent_in.get(where, Spent()) + more
+
+    def _recalled(self, event: dict[str, Any]) -> None:
+        self.recalled[event["issue"], event["try"], event["phase"]] = event["memories"]
 
     def _memory(self, event: dict[str, Any]) -> None:
         self.memory[event["phase"]] = max(self.memory.get(event["phase"], 0), event["bytes"])
