@@ -102,6 +102,10 @@ bench-gateway: setup  ## measure what the gateway costs: the first byte of an an
 bench-many: setup  ## compare many issues at once with the analysis' own classes, and see how a run grows with its issues
 	@status=0; for part in many growth; do $(BIN)/python -m benchmarks.$$part || status=1; done; exit $$status
 
+.PHONY: bench-memory
+bench-memory: setup  ## measure how fast memories are recalled, whether writers lose any, and how often the right one is found
+	@$(BIN)/python -m benchmarks.memory
+
 .PHONY: clean
 clean:  ## remove what setup made
 	rm -rf $(VENV) .uv .clis .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
