@@ -5,15 +5,17 @@ those that it depends on have landed, each issue passes at its first try, and is
 train. A landing waits for no other one. What must be done again comes on top of that.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from math import inf
 from typing import NamedTuple
 
 from adw.model import AGENT_PHASES, Issue
-from adw.rank import NEW, Rank
+from adw.rank import EARLY, NEW, Rank
 
 CHECKS = ("test", "review", "document")
 BEFORE = {"plan": (), "build": ("plan",), **dict.fromkeys(CHECKS, ("build",)), "land": CHECKS}
@@ -76,12 +78,25 @@ class Schedule:
         return self.speed_up / self.slots
 
 
+class Left:
+    """Seconds of slots that a run still needs, by what is foreseen of it: a phase counts until it has ended, and again for no other try."""
+
+    def __init__(self, took: Mapping[Step, float]) -> None:
+        self._guard, self._took, self.seconds = threading.Lock(), dict(took), sum(took.values())
+
+    def end(self, *steps: Step) -> None:
+        """Some have ended, or are not to be done at all."""
+        with self._guard:
+            self.seconds -= sum(self._took.pop(step, 0.0) for step in steps)
+
+
 class Forecast:
     """The phases of issues, what each waits for, and how long each takes. What issues depend on that is not among them has landed."""
 
     def __init__(self, issues: Sequence[Issue], seconds: Mapping[str, Mapping[str, float]]) -> None:
         """`seconds` are by the issue's id and by phase."""
         self._issues = {issue.id: issue for issue in issues}
+        self._places = {issue.id: place for place, issue in enumerate(issues)}
         self._took = {Step(issue.id, phase): seconds[issue.id][phase] for issue in issues for phase in BEFORE}
         self._needs = {step: [Step(step.issue, before) for before in BEFORE[step.phase]] for step in self._took}
         for issue in issues:
@@ -91,6 +106,10 @@ class Forecast:
     def alone(self) -> float:
         """Seconds of all phases, one after another."""
         return sum(self._took.values())
+
+    def left(self, ended: Collection[Step] = ()) -> Left:
+        """What is left, where some has ended."""
+        return Left({step: took for step, took in self._took.items() if step.phase != "land" and step not in ended})
 
     def took(self, issue: Issue) -> float:
         """Seconds of all phases of an issue, one after another."""
@@ -116,12 +135,14 @@ class Forecast:
 
     def at(self, slots: int, requests: int = 0) -> Schedule:
         """What is expected with so many slots, and so many agents at the model at once (0: as many as there are slots)."""
-        sorter, room = TopologicalSorter(self._needs), _Room(slots, requests or slots)
+        sorter, room, left = TopologicalSorter(self._needs), _Room(slots, requests or slots), self.left()
         sorter.prepare()
         now, spans, ends = 0.0, dict[Step, Span](), list[tuple[float, Step]]()
         while sorter.is_active():
             for step in sorter.get_ready():
-                room.ask(self._ranks[step], step)
+                room.ask(self._rank(step, inf), step)
+            if left.seconds <= self._longest * EARLY * slots:
+                room.judge(lambda step: self._rank(step, left.seconds / slots))
             for step in room.let_in():
                 spans[step] = Span(step, now, now + self._took[step])
                 heappush(ends, (spans[step].ends, step))
@@ -129,12 +150,13 @@ class Forecast:
             while ends and ends[0][0] == now:
                 _, step = heappop(ends)
                 room.leave(step)
+                left.end(step)
                 sorter.done(step)
         return Schedule(slots, spans, self.alone, self._limits(slots, requests))
 
     def _limits(self, slots: int, requests: int) -> dict[str, float]:
         in_slots = sum(seconds for step, seconds in self._took.items() if step.phase != "land")
-        limits = {"critical path": max(self._ahead.values(), default=0.0), "slots": in_slots / slots}
+        limits = {"critical path": self._longest, "slots": in_slots / slots}
         if requests:
             limits["API limit"] = sum(seconds for step, seconds in self._took.items() if step.phase in AGENT_PHASES) / requests
         return limits
@@ -150,16 +172,16 @@ class Forecast:
         return ahead
 
     @cached_property
-    def _ranks(self) -> dict[Step, Ranked]:
+    def _longest(self) -> float:
+        return max(self._ahead.values(), default=0.0)
+
+    def _rank(self, step: Step, left: float) -> Ranked:
         """Who goes first, as in a run.
 
         Of the train only this is foreseen: that whatever stands before a landing will soon be at its front.
         """
-        places = {issue: place for place, issue in enumerate(self._issues)}
-        return {
-            step: (step.phase != "land", Rank.of(self._issues[step.issue], step.phase, self._ahead[step], places[step.issue], front=step.phase not in NEW))
-            for step in self._needs
-        }
+        issue, front = self._issues[step.issue], step.phase not in NEW
+        return step.phase != "land", Rank.of(issue, step.phase, self._ahead[step], self._places[step.issue], front=front, left=left)
 
 
 @dataclass
@@ -173,6 +195,11 @@ class _Room:
     def ask(self, rank: Ranked, step: Step) -> None:
         """Take a place in the queue."""
         heappush(self.waiting, (rank, step))
+
+    def judge(self, rank: Callable[[Step], Ranked]) -> None:
+        """Rank anew all who wait."""
+        self.waiting = [(rank(step), step) for _, step in self.waiting]
+        heapify(self.waiting)
 
     def let_in(self) -> Iterator[Step]:
         """Those that can begin now. Landings come first in the queue, and need no slot; who waits for the model is passed by who does not."""

@@ -23,11 +23,11 @@ from adw import branches, durations, guard, proc, results, siding
 from adw.config import override
 from adw.durations import Learned
 from adw.errors import AgentFailed, Blocked, Conflict, Interrupted
-from adw.forecast import Forecast
+from adw.forecast import Forecast, Left, Step
 from adw.journal import Journal
 from adw.memory.border import Border
 from adw.mirror import Hub
-from adw.model import Arrival, Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict
+from adw.model import PHASES, Arrival, Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict
 from adw.partition import Partition
 from adw.phases import Site
 from adw.rank import Rank
@@ -77,6 +77,8 @@ class Work:
     issues: Sequence[Issue] = field(default=(), init=False)  # in an order in which each comes behind those that it depends on
     noted: set[str] = field(default_factory=set)  # the notes of issues that were added and are taken up, or refused
     forecast: Forecast = field(init=False)
+    left: Left = field(default_factory=lambda: Left({}))  # of what is foreseen
+    _ended: set[Step] = field(default_factory=set)
     _order: dict[str, int] = field(init=False, default_factory=dict)  # of the issues
     train: Train | Siding = field(init=False)
     checks: "Checks" = field(init=False)
@@ -103,6 +105,7 @@ class Work:
         self._order = {issue.id: place for place, issue in enumerate(self.issues)}
         ahead = [issue for issue in self.issues if issue.id not in self.landed]
         self.forecast = Forecast(ahead, durations.expected(ahead, self.usual))
+        self.left = self.forecast.left(self._ended)
 
     def begin(self, issue: Issue, number: int = 1) -> Attempt:
         """Begin a try at an issue, on what is there now; the same one if it was begun before, and its base is still good."""
@@ -129,6 +132,12 @@ class Work:
         """Say in the journal how an issue ended."""
         told = {"state": outcome.state, "reason": outcome.reason[:4000], "sha": outcome.sha, "place": outcome.place}
         self.journal.event("outcome", issue=outcome.issue, title=outcome.title, **told)
+        self._end(*(Step(outcome.issue, phase) for phase in PHASES))
+
+    def _end(self, *steps: Step) -> None:
+        """Some phases are over, or will not be."""
+        self._ended.update(steps)
+        self.left.end(*steps)
 
     def through(self, issue: Issue, sha: str, tries: int) -> Outcome:
         """How an issue ended that went through all its phases: left where a person finds it, or landed; then it needs no branch any more."""
@@ -184,6 +193,7 @@ class Work:
         except BaseException as no:  # noqa: BLE001 - for whoever asks for the result
             call.done.set_exception(no)
         else:
+            self._end(Step(call.issue.id, call.task.name))
             call.done.set_result(done)
 
     def _reminded(self, call: Call) -> Call:
@@ -199,7 +209,8 @@ class Work:
 
         def rank() -> Rank:
             way, place = self.forecast.remaining(issue, like), self._order.get(issue.id, 0)
-            return Rank.of(issue, phase, way, place, front=base or self.train.leads(issue))._replace(aside=call.aside)
+            left = self.left.seconds / max(1, self.places.slots)
+            return Rank.of(issue, phase, way, place, front=base or self.train.leads(issue), left=left)._replace(aside=call.aside)
 
         return Wish(
             issue=issue.id,

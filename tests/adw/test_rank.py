@@ -1,11 +1,12 @@
 from itertools import pairwise
+from math import inf
 
 from adw.model import URGENT, Issue
 from adw.rank import Rank
 
 
-def of(phase: str, way: float = 0.0, priority: int = 0, place: int = 0, *, front: bool = False) -> Rank:
-    return Rank.of(Issue(id="a", title="Add a", body="", priority=priority), phase, way, place, front=front)
+def of(phase: str, way: float = 0.0, priority: int = 0, place: int = 0, *, front: bool = False, left: float = inf) -> Rank:  # noqa: PLR0913 - as of a rank
+    return Rank.of(Issue(id="a", title="Add a", body="", priority=priority), phase, way, place, front=front, left=left)
 
 
 def test_what_the_next_landing_waits_for_goes_first_then_priority_then_what_is_built_then_the_longest_way_then_the_order() -> None:
@@ -29,3 +30,16 @@ def test_what_the_next_landing_waits_for_goes_first_then_priority_then_what_is_b
 
 def test_test_review_and_documentation_of_equal_issues_are_equals() -> None:
     assert of("test") == of("review") == of("document")
+
+
+def test_the_longest_way_is_begun_before_it_is_all_that_is_left_but_behind_the_train_and_what_is_more_urgent() -> None:
+    left = 60.0
+    order = [
+        of("test", way=20, front=True, left=left),
+        of("test", way=20, priority=1, left=left),
+        of("build", way=50, left=left),
+        of("plan", way=70, left=left),
+        of("test", way=20, left=left),
+        of("build", way=30, left=left),
+    ]
+    assert all(first < second for first, second in pairwise(order))
