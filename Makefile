@@ -106,6 +106,10 @@ bench-many: setup  ## compare many issues at once with the analysis' own classes
 bench-skills: setup  ## measure what running skills at once, and knowing their results, gives
 	@$(BIN)/python -m benchmarks.skills
 
+.PHONY: bench-memory
+bench-memory: setup  ## measure how fast memories are recalled, whether writers lose any, and how often the right one is found
+	@$(BIN)/python -m benchmarks.memory
+
 .PHONY: clean
 clean:  ## remove what setup made
 	rm -rf $(VENV) .uv .clis .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

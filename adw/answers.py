@@ -3,12 +3,12 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adw.config import Severity
-from adw.model import Finding, Item, Plan, Verdict
+from adw.model import Finding, Item, Learnt, Plan, Verdict
 
 Form = TypeVar("Form", bound=BaseModel)
 FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n\s*```", re.DOTALL)
@@ -26,6 +26,16 @@ class WorkItem(_Part):
     details: str = ""
 
 
+class Discovery(_Part):
+    """Something about the repository that others would have to find out again."""
+
+    kind: Literal["convention", "command", "file"] = Field(
+        description="convention: how things are done here; command: one that works; file: what a file is for."
+    )
+    text: str = Field(description="In a sentence or two, of use without this issue.")
+    files: list[str] = Field([], description="The files it is about, relative to the repository: once they change, it is forgotten.")
+
+
 class PlanAnswer(_Part):
     """What a plan is made of."""
 
@@ -35,6 +45,7 @@ class PlanAnswer(_Part):
     integration: str = Field("", description="What is left to do once all items are done side by side, such as wiring them together; empty if nothing.")
     tests: str = Field("", description="How it will be tested.")
     risks: str = Field("", description="What could go wrong.")
+    learnt: list[Discovery] = Field([], description="What you found out about the repository, and did not find in its own conventions; often empty.")
 
     def plan(self) -> Plan:
         """The same as a value."""
@@ -46,7 +57,8 @@ class PlanAnswer(_Part):
         lines += [f"\nTests: {self.tests.strip()}"] if self.tests.strip() else []
         lines += [f"\nRisks: {self.risks.strip()}"] if self.risks.strip() else []
         items = tuple(Item(title=item.title, files=tuple(item.files), details=item.details) for item in self.items)
-        return Plan(text="\n".join(lines).strip(), files=tuple(dict.fromkeys(self.files)), items=items, integration=self.integration.strip())
+        learnt = tuple(Learnt(kind=found.kind, text=found.text, files=tuple(found.files)) for found in self.learnt)
+        return Plan(text="\n".join(lines).strip(), files=tuple(dict.fromkeys(self.files)), items=items, integration=self.integration.strip(), learnt=learnt)
 
 
 class ReviewFinding(_Part):

@@ -63,6 +63,7 @@ class Asking:
     order: Order
     secrets: Mapping[str, str]
     trials: int = TRIALS
+    beside: str = ""  # a part of the prompt that makes no other question of it
     worked: float = field(default=0.0, init=False)  # seconds
 
     def ask(self, prompt: str, form: type[BaseModel] | None = None) -> Said:
@@ -114,7 +115,7 @@ class Asking:
 
     def _taken_up(self, prompt: str) -> Session:
         """The session to go on with, its files in the slot; or a new one."""
-        new = Session(agent=self.agent.identity, base=self.lease.commit, lease=self.lease.id, prompt=digest(prompt))
+        new = Session(agent=self.agent.identity, base=self.lease.commit, lease=self.lease.id, prompt=digest(prompt.replace(self.beside, "")))
         old = self._shelf.read()
         if old is None or not old.id or (old.agent, old.base) != (new.agent, new.base):
             self._shelf.begin(new)

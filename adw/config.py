@@ -10,13 +10,17 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from adw.errors import Misuse
+from adw.memory.model import LASTS, Kind
 from adw.model import AGENT_PHASES, PHASES, PIECED, phase_of
 
 FILE = "adw.toml"
 SCHEMA_FILE = ".adw.schema.json"
 TAKEN = (*PHASES, "approved", "candidate", "check", "decided", "kept", "landed", "resolve", "split", "try")  # what is kept under these names is no check's
+
+SECRET = "secret"  # noqa: S105 - the type of an error whose input is not told
 
 BlockName = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]  # as Prefect wants it
 Minutes = Annotated[float, Field(gt=0)]
@@ -407,6 +411,20 @@ def _http(text: str) -> str:
     return text
 
 
+def _no_secrets(given: dict[str, Any]) -> dict[str, Any]:
+    """Mem0's configuration, which travels with tasks, and is written down: it must hold no secret."""
+    for name, value in given.items():
+        if isinstance(value, dict):
+            _no_secrets(value)
+        elif isinstance(value, str) and (re.search("(^|_)(key|password|token|secret)$", name) or re.search(r"://[^/@\s]*:[^/@\s]+@", value)):
+            raise PydanticCustomError(
+                SECRET,
+                "{name} is a secret: leave it out, and name a Prefect Secret for the environment variable that holds it in memory.secrets",
+                {"name": name},
+            )
+    return given
+
+
 class LandingConfig(Section):
     """Where finished changes go."""
 
@@ -468,6 +486,47 @@ class ScheduleConfig(Section):
     )
 
 
+class MemoryConfig(Section):
+    """What is remembered of this repository from one run to the next, by Mem0; see docs/memory.md of adw."""
+
+    mode: Literal["lexical", "semantic", "platform", "off"] = Field(
+        "lexical",
+        description="`lexical`: found by words, in a file in adw's own folder, without network, model or key; `semantic`: by meaning, wherever `semantic` says; "
+        "`platform`: by Mem0's own service; `off`: nothing is remembered.",
+    )
+    k: int = Field(5, ge=1, le=50, description="How many memories a prompt carries at most.")
+    tokens: int = Field(1000, ge=100, le=20_000, description="How many tokens they may take together, about.")
+    ttl: dict[Kind, Annotated[int, Field(gt=0)]] = Field(
+        {},
+        description="How long memories of a kind last, in seconds, where that is to be other than this; what a person adds lasts until it is forgotten.",
+        examples=[dict(LASTS)],
+    )
+    semantic: Annotated[dict[str, Any], AfterValidator(_no_secrets)] = Field(
+        {},
+        description="For `semantic`: the configuration of Mem0 (`Memory.from_config`), as it is. Keys do not belong here, but into `secrets`.",
+        examples=[{"embedder": {"provider": "ollama", "config": {"model": "nomic-embed-text", "embedding_dims": 768}}}],
+    )
+    secrets: dict[str, BlockName] = Field(
+        {},
+        description="Environment variable that Mem0 looks for → name of the Prefect Secret block that holds its value; `platform` needs MEM0_API_KEY.",
+        examples=[{"MEM0_API_KEY": "mem0-api-key"}],
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.mode == "semantic" and not self.semantic:
+            msg = "`semantic` needs Mem0's own configuration in memory.semantic: docs/memory.md shows some"
+            raise ValueError(msg)
+        if self.mode == "platform" and "MEM0_API_KEY" not in self.secrets:
+            msg = '`platform` needs a key: name a Prefect Secret for it, as in secrets = { MEM0_API_KEY = "mem0-api-key" }'
+            raise ValueError(msg)
+        return self
+
+    def lasts(self, kind: Kind) -> int:
+        """How long memories of a kind last, in seconds."""
+        return self.ttl.get(kind, LASTS[kind])
+
+
 class Config(Section):
     """The whole file."""
 
@@ -502,6 +561,7 @@ class Config(Section):
         examples=[{"lint": {"command": "ruff check .", "minutes": 5.0}, "security": {"prompt": "Is all input escaped?", "required": False}}],
     )
     merge: MergeConfig = MergeConfig()
+    memory: MemoryConfig = MemoryConfig()
     agent: AgentConfig = AgentConfig()
     budget: BudgetConfig = BudgetConfig()
     prices: dict[str, Price] = Field(
@@ -545,6 +605,8 @@ def explain(error: Any, where: str) -> str:
     """One line for one of pydantic's errors."""
     *tables, key = [str(part) for part in error["loc"] if part != "[key]"]  # as pydantic marks a wrong name in a dictionary
     name = ".".join((*tables, key))
+    if error["type"] == SECRET:
+        return f"{where}: `{name}`: {error['msg']}"
     if error["type"] != "extra_forbidden":
         return f"{where}: `{name}`: {error['msg'].lower()} (it is {error['input']!r})"
     known = list(fields_of(tables))

@@ -42,6 +42,11 @@ def objections(hub: Source, issue: Issue) -> str:
     return "\n\n".join(f"{decision.feedback}\n\nThat was said of this plan:\n\n{decision.plan.text}" for decision in said)
 
 
+def words(hub: Source, issue: Issue) -> list[str]:
+    """What people said of the plans, without the plans."""
+    return [decision.feedback for decision in _said(hub, issue) if decision.feedback]
+
+
 def edited(plan: Plan, text: str) -> Plan:
     """A plan with the text that a person gave it; its items are in that text, or were meant to go."""
     return plan if text.strip() in {"", plan.text.strip()} else Plan(text=text.strip(), files=plan.files)

@@ -313,6 +313,13 @@ class Git:
         status, out, _ = self.call("show", f"{commit}:{path}")
         return out if status == 0 else ""
 
+    def blobs(self, commit: str, paths: Sequence[str]) -> dict[str, str]:
+        """The blobs that a commit has at paths, which may be none of a path at all."""
+        asked = [path for path in paths if path and "\n" not in path]
+        out = self.run("cat-file", "--batch-check=%(objectname) %(objecttype)", given="".join(f"{commit}:{path}\n" for path in asked)) if asked else ""
+        found = zip(asked, (line.split(" ") for line in out.splitlines()), strict=True)
+        return {path: said[0] for path, said in found if said[1:] == ["blob"]}
+
     def diff(self, old: str, new: str) -> str:
         """The difference of two commits or trees, as text."""
         return self.run("diff", "--no-color", "--no-ext-diff", "--no-textconv", old, new)

@@ -85,13 +85,23 @@ class Item:
 
 
 @checked(frozen=True, slots=True, kw_only=True)
+class Learnt:
+    """Something that an agent found out about a repository, for those who work on it after it; `kind` is convention, command or file."""
+
+    kind: str
+    text: str
+    files: tuple[str, ...] = ()
+
+
+@checked(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What an agent means to do, and the files it expects to touch, as far as it said so."""
+    """What an agent means to do, and the files it expects to touch, as far as it said so; and what it learnt, whatever it plans."""
 
     text: str
     files: tuple[str, ...] = ()
     items: tuple[Item, ...] = ()
     integration: str = ""  # what is left to do once all items are done
+    learnt: tuple[Learnt, ...] = ()
 
     @property
     def digest(self) -> str:

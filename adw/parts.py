@@ -15,6 +15,7 @@ from adw import merging, prompts
 from adw.config import BuildConfig
 from adw.errors import AgentFailed
 from adw.git import NOBODY, change_of
+from adw.memory.model import Memory
 from adw.model import Attempt, Change, Issue, Item, Plan, digest, one_line
 from adw.phases import DIFF_HEAD, VERSION, Site, message, told, validated
 from adw.skills import registry
@@ -132,11 +133,13 @@ def _said(part: Part) -> list[str]:
     return [word for item in part.items for word in (item.title, item.details, *item.files)]
 
 
-def build(site: Site, issue: Issue, plan: Plan, part: Part, attempt: Attempt, secrets: Mapping[str, str]) -> tuple[Change, str]:  # noqa: PLR0913 - as a build, and which part
+def build(  # noqa: PLR0913 - as a build, and which part
+    site: Site, issue: Issue, plan: Plan, part: Part, attempt: Attempt, secrets: Mapping[str, str], recalled: Sequence[Memory] = ()
+) -> tuple[Change, str]:
     """Have an agent build a part. A part may turn out to need no change: what is missing then, the whole shows."""
     hub, order = site.hub(), site.order(issue, part.phase, attempt.number)
     with site.pool().lease(attempt.base, order) as lease:
-        asking, prompt = site.asking(lease, issue, order, secrets), part_prompt(site, issue, plan, part, attempt)
+        asking, prompt = site.asking(lease, issue, order, secrets, recalled), part_prompt(site, issue, plan, part, attempt, recalled)
         asking.ask(prompt)
         tree = validated(by_file(site), asking, prompt, attempt)
         sha = hub.mirror.commit(tree, [attempt.base], f"{one_line(part.title)}\n\nA part of {issue.id}\n", hub.author())
@@ -150,11 +153,13 @@ def by_file(site: Site) -> Site:
     return replace(site, config=site.config.model_copy(update={"skills": skills.model_copy(update={"build": names})}))
 
 
-def part_prompt(site: Site, issue: Issue, plan: Plan, part: Part, attempt: Attempt) -> str:
+def part_prompt(  # noqa: PLR0913 - as a build, and which part
+    site: Site, issue: Issue, plan: Plan, part: Part, attempt: Attempt, recalled: Sequence[Memory] = ()
+) -> str:
     """What the agent of a part is asked."""
     mine = "\n\n".join(f"{item.title}\nIts files: {', '.join(item.files)}\n{item.details}".strip() for item in part.items)
     given = {"part": prompts.fence("part", mine), "others": prompts.fence("files", "\n".join(part.others)), "plan": prompts.fence("plan", plan.text)}
-    return told(site, issue, attempt.base, "part", **given)
+    return told(site, issue, attempt.base, "part", **given, recalled=prompts.remembered(recalled))
 
 
 def merged(site: Site, plan: Plan, attempt: Attempt, parts: Sequence[Part], changes: Sequence[Change]) -> Whole:
@@ -189,17 +194,26 @@ def one(site: Site, issue: Issue, attempt: Attempt, changes: Sequence[Change], t
     return change_of(mirror, mirror.commit(tree, [attempt.base], message(issue), mirror.identity(changes[-1].sha)))
 
 
-def integrate_prompt(site: Site, issue: Issue, plan: Plan, attempt: Attempt, whole: Whole) -> str:
+def integrate_prompt(  # noqa: PLR0913 - as a build, and of what
+    site: Site, issue: Issue, plan: Plan, attempt: Attempt, whole: Whole, recalled: Sequence[Memory] = ()
+) -> str:
     """What the agent is asked who makes one change of the parts."""
     diffs = [
         prompts.fence("diff", site.hub().mirror.diff(change.base, change.sha)[:DIFF_HEAD], of="a part that is not in these files") for change in whole.apart
     ]
     given = {"left": prompts.fence("left", "\n".join(f"- {line}" for line in whole.left)), "diffs": "\n\n".join(diffs)}
-    return told(site, issue, attempt.base, "integrate", plan=prompts.fence("plan", plan.text), **given)
+    return told(site, issue, attempt.base, "integrate", plan=prompts.fence("plan", plan.text), **given, recalled=prompts.remembered(recalled))
 
 
 def integrate(  # noqa: PLR0913 - as a build, and of which parts
-    site: Site, issue: Issue, plan: Plan, attempt: Attempt, parts: Sequence[Part], changes: Sequence[Change], secrets: Mapping[str, str]
+    site: Site,
+    issue: Issue,
+    plan: Plan,
+    attempt: Attempt,
+    parts: Sequence[Part],
+    changes: Sequence[Change],
+    secrets: Mapping[str, str],
+    recalled: Sequence[Memory] = (),
 ) -> tuple[Change, str]:
     """Have an agent make one change of the parts, in a slot in which they are merged."""
     hub, order = site.hub(), site.order(issue, INTEGRATE, attempt.number)
@@ -208,7 +222,7 @@ def integrate(  # noqa: PLR0913 - as a build, and of which parts
     whole = merged(site, plan, attempt, parts, changes)
     with site.pool().lease(attempt.base, order) as lease:
         lease.git.lay_out(whole.tree)
-        asking, prompt = site.asking(lease, issue, order, secrets), integrate_prompt(site, issue, plan, attempt, whole)
+        asking, prompt = site.asking(lease, issue, order, secrets, recalled), integrate_prompt(site, issue, plan, attempt, whole, recalled)
         asking.ask(prompt)
         change = one(site, issue, attempt, changes, validated(site, asking, prompt, attempt))
         return change, change.sha

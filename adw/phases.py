@@ -5,7 +5,7 @@ Each phase comes with its key, from all that decides the result and nothing else
 
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from adw.config import ClusterConfig, Config
 from adw.errors import AgentCut, AgentFailed, GitFailed, Misuse
 from adw.git import TRAILER, Merged, change_of
 from adw.journal import Journal
+from adw.memory.model import Memory
 from adw.mirror import Source, find_hub
 from adw.model import Attempt, Candidate, Change, Issue, Order, Plan, Verdict, digest, one_line
 from adw.pool import Pool
@@ -73,10 +74,10 @@ class Site:
         """What of the agent decides the answers in a phase."""
         return digest(self.agent(phase).identity, self.config.agent.tools(phase))
 
-    def asking(self, lease: Lease, issue: Issue, order: Order, secrets: Mapping[str, str]) -> Asking:
-        """The agent of a phase, to be asked in a slot."""
+    def asking(self, lease: Lease, issue: Issue, order: Order, secrets: Mapping[str, str], recalled: Sequence[Memory] = ()) -> Asking:
+        """The agent of a phase, to be asked in a slot; what is recalled for it makes no other question of it."""
         agent = ready(self.config.agent.at(order.phase), Path(self.repository))
-        return Asking(self.hub(), self.config, agent, self.journal(), lease, issue, order, secrets)
+        return Asking(self.hub(), self.config, agent, self.journal(), lease, issue, order, secrets, beside=prompts.remembered(recalled))
 
     def skills(self, lease: Lease, order: Order) -> AtWork:
         """The skills of a phase, to be run in a slot."""
@@ -106,8 +107,9 @@ def told(site: Site, issue: Issue, commit: str, phase: str, **values: str) -> st
         "test": config.test.command,
         "docs": ", ".join(config.docs),
         "refuse": " or ".join(config.review.refuse) or "any",
+        "recalled": "",
     }
-    return prompts.of_phase(git, commit, phase, **common, **values)
+    return prompts.of_phase(git, commit, phase, **{**common, **values})
 
 
 def answer(site: Site, phase: str) -> str:
@@ -121,18 +123,27 @@ def plan_key(site: Site, issue: Issue, attempt: Attempt) -> str:
     return digest("plan", VERSION, issue.digest, attempt.base_tree, *told)
 
 
-def plan_prompt(site: Site, issue: Issue, attempt: Attempt, found: Table = NOTHING) -> str:
+def plan_prompt(site: Site, issue: Issue, attempt: Attempt, recalled: Sequence[Memory] = (), found: Table = NOTHING) -> str:
     """What the agent is asked in plan; with what skills found in the base, once they have."""
     feedback = f"A person does not want an earlier plan. What was said of it:\n\n{prompts.fence('feedback', attempt.feedback)}" if attempt.feedback else ""
-    return told(site, issue, attempt.base, "plan", answer=answer(site, "plan"), feedback=feedback, findings=at_work.of_base(found))
+    return told(
+        site,
+        issue,
+        attempt.base,
+        "plan",
+        answer=answer(site, "plan"),
+        feedback=feedback,
+        findings=at_work.of_base(found),
+        recalled=prompts.remembered(recalled),
+    )
 
 
-def plan(site: Site, issue: Issue, attempt: Attempt, secrets: Mapping[str, str]) -> tuple[Plan, str]:
+def plan(site: Site, issue: Issue, attempt: Attempt, secrets: Mapping[str, str], recalled: Sequence[Memory] = ()) -> tuple[Plan, str]:
     """Have the agent say what it means to do; what it writes in the slot is thrown away."""
     order = site.order(issue, "plan", attempt.number)
     with site.pool().lease(attempt.base, order) as lease:
         found = site.skills(lease, order).all(attempt.base_tree)
-        said = site.asking(lease, issue, order, secrets).checked(plan_prompt(site, issue, attempt, found), PlanAnswer)
+        said = site.asking(lease, issue, order, secrets, recalled).checked(plan_prompt(site, issue, attempt, recalled, found), PlanAnswer)
     return (said.plan() if isinstance(said, PlanAnswer) else Plan(text=said.text)), attempt.base
 
 
@@ -154,19 +165,21 @@ def build_key(site: Site, issue: Issue, plan: Plan, attempt: Attempt) -> str:
     )
 
 
-def build_prompt(site: Site, issue: Issue, plan: Plan, attempt: Attempt) -> str:
+def build_prompt(site: Site, issue: Issue, plan: Plan, attempt: Attempt, recalled: Sequence[Memory] = ()) -> str:
     """What the agent is asked in build."""
     feedback = f"An earlier try did not land. What was said of it:\n\n{prompts.fence('feedback', attempt.feedback)}" if attempt.feedback else ""
-    return told(site, issue, attempt.base, "build", plan=prompts.fence("plan", plan.text), feedback=feedback)
+    return told(site, issue, attempt.base, "build", plan=prompts.fence("plan", plan.text), feedback=feedback, recalled=prompts.remembered(recalled))
 
 
-def build(site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Mapping[str, str]) -> tuple[Change, str]:
+def build(  # noqa: PLR0913 - what decides it, and what does not
+    site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Mapping[str, str], recalled: Sequence[Memory] = ()
+) -> tuple[Change, str]:
     """Have the agent make the change, and commit it for it; AgentFailed if it changed nothing."""
     if attempt.change:
-        return resolve(site, issue, plan, attempt, secrets)
+        return resolve(site, issue, plan, attempt, secrets, recalled)
     hub, order = site.hub(), site.order(issue, "build", attempt.number)
     with site.pool().lease(attempt.base, order) as lease:
-        asking, prompt = site.asking(lease, issue, order, secrets), build_prompt(site, issue, plan, attempt)
+        asking, prompt = site.asking(lease, issue, order, secrets, recalled), build_prompt(site, issue, plan, attempt, recalled)
         said = asking.ask(prompt)
         tree = validated(site, asking, prompt, attempt)
         if tree == attempt.base_tree:
@@ -189,7 +202,9 @@ def validated(site: Site, asking: Asking, prompt: str, attempt: Attempt) -> str:
     return tree
 
 
-def resolve_prompt(site: Site, issue: Issue, plan: Plan, attempt: Attempt, found: Merged) -> str:
+def resolve_prompt(  # noqa: PLR0913 - as a build, and what it meets
+    site: Site, issue: Issue, plan: Plan, attempt: Attempt, found: Merged, recalled: Sequence[Memory] = ()
+) -> str:
     """What the agent is asked whose change does not merge onto what landed meanwhile, or fails there."""
     mirror, change = site.hub().mirror, change_of(site.hub().mirror, attempt.change)
     left = merging.by_hand(site.config.merge, found)
@@ -203,17 +218,20 @@ def resolve_prompt(site: Site, issue: Issue, plan: Plan, attempt: Attempt, found
         conflicts="It conflicts in: " + ", ".join(left) if left else "It merges without conflicts.",
         mine=prompts.fence("diff", mirror.diff(change.base, change.sha)[:DIFF_HEAD], of="the change"),
         others=prompts.fence("diff", mirror.diff(change.base, attempt.base)[:DIFF_HEAD], of="what landed meanwhile"),
+        recalled=prompts.remembered(recalled),
     )
 
 
-def resolve(site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Mapping[str, str]) -> tuple[Change, str]:
+def resolve(  # noqa: PLR0913 - as a build
+    site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Mapping[str, str], recalled: Sequence[Memory] = ()
+) -> tuple[Change, str]:
     """Build an earlier change anew on top of what landed meanwhile: merged by git and by rules, and by the agent where these do not do."""
     hub, order, config = site.hub(), site.order(issue, "build", attempt.number), site.config.merge
     hub.bring(attempt.change, issue.key)
     with site.pool().lease(attempt.base, order) as lease:
         found = merging.merged(hub.mirror, config, change_of(hub.mirror, attempt.change), attempt.base)
         if merging.by_hand(config, found) or (attempt.feedback and not found.conflicts):
-            asking, prompt = site.asking(lease, issue, order, secrets), resolve_prompt(site, issue, plan, attempt, found)
+            asking, prompt = site.asking(lease, issue, order, secrets, recalled), resolve_prompt(site, issue, plan, attempt, found, recalled)
             asking.ask(prompt)
             tree = validated(site, asking, prompt, attempt)
         else:
@@ -280,17 +298,28 @@ def review_key(site: Site, issue: Issue, change: Change) -> str:
     return digest("review", VERSION, issue.digest, change.base_tree, change.tree, *told)
 
 
-def review_prompt(site: Site, issue: Issue, change: Change, found: Table = NOTHING) -> str:
+def review_prompt(site: Site, issue: Issue, change: Change, recalled: Sequence[Memory] = (), found: Table = NOTHING) -> str:
     """What the agent is asked in review; with what skills found new in the change, once they have."""
-    return told(site, issue, change.base, "review", diff=diff(site, change), answer=answer(site, "review"), findings=at_work.of_change(found))
+    return told(
+        site,
+        issue,
+        change.base,
+        "review",
+        diff=diff(site, change),
+        answer=answer(site, "review"),
+        findings=at_work.of_change(found),
+        recalled=prompts.remembered(recalled),
+    )
 
 
-def review(site: Site, issue: Issue, change: Change, attempt: int, secrets: Mapping[str, str]) -> tuple[Verdict, str]:
+def review(  # noqa: PLR0913 - what decides it, and what does not
+    site: Site, issue: Issue, change: Change, attempt: int, secrets: Mapping[str, str], recalled: Sequence[Memory] = ()
+) -> tuple[Verdict, str]:
     """Have the agent judge the change: by what it finds, or by its exit status if it is one that gives no such answer."""
     order = site.order(issue, "review", attempt)
     with site.pool().lease(change.sha, order) as lease:
         found = site.skills(lease, order).new(change.base_tree, change.tree)
-        return judged(site, site.asking(lease, issue, order, secrets), review_prompt(site, issue, change, found)), change.sha
+        return judged(site, site.asking(lease, issue, order, secrets, recalled), review_prompt(site, issue, change, recalled, found)), change.sha
 
 
 def judged(site: Site, asking: Asking, prompt: str) -> Verdict:

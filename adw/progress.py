@@ -68,6 +68,7 @@ class Progress:
     red: dict[str, str] = field(default_factory=dict)  # those that say no to the branch as it is, each with its log
     flaky: dict[tuple[str, int, str], None] = field(default_factory=dict)  # what failed and passed on the same tree: issue, try and phase, in order
     skills: dict[tuple[str, int, str], dict[str, Any]] = field(default_factory=dict)  # what skills last said: by issue, try and phase
+    recalled: dict[tuple[str, int, str], list[dict[str, str]]] = field(default_factory=dict)  # what was remembered for whom: by issue, try and phase
     waits: str = ""  # what a run waits for that has not begun
     ran: int = 0
     cached: int = 0
@@ -251,6 +252,9 @@ class Progress:
         issue, where = event["issue"], (event["issue"], event["try"], event["phase"])
         self.spent[issue] = self.spent.get(issue, Spent()) + more
         self.spent_in[where] = self.spent_in.get(where, Spent()) + more
+
+    def _recalled(self, event: dict[str, Any]) -> None:
+        self.recalled[event["issue"], event["try"], event["phase"]] = event["memories"]
 
     def _memory(self, event: dict[str, Any]) -> None:
         phase = phase_of(event["phase"])

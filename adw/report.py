@@ -37,6 +37,9 @@ def run_report(progress: Progress, outcomes: Sequence[Outcome], pages: Mapping[s
     lines += _checks(progress)
     lines += _apart(progress)
     lines += _skills(progress)
+    if progress.recalled:
+        told = sum(map(len, progress.recalled.values()))
+        lines += [f"{told} {'memory was' if told == 1 else 'memories were'} recalled for {len(progress.recalled)} of the phases that ran.", ""]
     lines += spending(progress.spent_by_phase)
     if held := [f"{phase} {size / 1e6:,.0f} MB" for phase, size in progress.memory.items() if size]:
         lines += [f"Memory that one agent held at most, its tools included: {', '.join(held)}.", ""]
@@ -61,10 +64,22 @@ def issue_report(hub: Source, issue: Issue, outcome: Outcome, progress: Progress
     lines += _found(progress, issue)
     if change := outcome.sha or newest.get("document") or newest.get("build"):
         lines += ["## Change", "", fenced(hub.mirror.diff(f"{change}^", change)[:SHOWN], "diff"), ""]
+    lines += _recalled(issue, progress)
     lines += spending(progress.spent_on(issue.id))
     if logs:
         lines += ["## Logs", "", *(f"- {_linked(log.stem, address)}: `{log}`" for log, address in logs), ""]
     return "\n".join(lines)
+
+
+def _recalled(issue: Issue, progress: Progress) -> list[str]:
+    """What was remembered for the phases of an issue; none if nothing was."""
+    told = {(number, phase): memories for (of, number, phase), memories in progress.recalled.items() if of == issue.id}
+    rows = [
+        [phase if number == 1 else f"{phase} (try {number})", memory["kind"], memory["source"], memory["id"][:8], _plain(memory["text"])]
+        for (number, phase), memories in told.items()
+        for memory in memories
+    ]
+    return ["## Recalled", "", *_table(("for", "kind", "by", "id", "memory"), rows)] if rows else []
 
 
 def _apart(progress: Progress) -> list[str]:

@@ -82,7 +82,10 @@ def write(hub: Hub, config: Config, agents: int = 0) -> list[str]:
     `agents` is how many one run wants at once, so that the tag limit does not hold it back.
     """
     said = [_block(kind, hub, getattr(config, table)) for table, kind in KINDS.items()]
-    said += [*_secrets({**config.agent.secrets, **config.landing.secrets}), limit(config.agent.requests, max(config.pool.size, agents))]
+    said += [
+        *_secrets({**config.agent.secrets, **config.landing.secrets, **config.memory.secrets}),
+        limit(config.agent.requests, max(config.pool.size, agents)),
+    ]
     return [line for line in said if line]
 
 

@@ -16,6 +16,7 @@ from adw.train import Train
 from flows.approval import Approval, Form, PlanApproval, ask_a_person
 from flows.checks import noes
 from flows.parts import built
+from flows.remembering import learn_of_landing, learn_of_plan
 from flows.sidings import insist_on_room
 from flows.work import Call, Work
 from tasks import phases as tasks
@@ -32,6 +33,7 @@ def delivered(work: Work, issue: Issue) -> Outcome:
         first, attempt = tried(work, issue, base)
         insist_on_room(work, issue)
     plan = planned(work, issue, first)
+    learn_of_plan(work, issue, plan, first.base)
     work.partition.planned(issue.id, plan.files)
     work.green.result()
     if "plan" in work.site.config.approve:
@@ -44,6 +46,7 @@ def delivered(work: Work, issue: Issue) -> Outcome:
         try:
             change = built(work, issue, plan, attempt)
             sha = check_and_land(work, issue, change, attempt.number)
+            learn_of_landing(work, issue, plan, sha)
             return work.through(issue, sha, attempt.number)
         except (AgentFailed, Conflict) as no:
             if isinstance(no, Conflict):

@@ -30,7 +30,7 @@ def in_parts(work: Work, issue: Issue, plan: Plan, attempt: Attempt, divided: Se
     """The change that parts are together, by git and, where that is not all, by an agent. AgentFailed, with its log, if a part fails: the others end."""
     order, over = work.site.order(issue, "build", attempt.number), threading.Event()
     with whole(work, order, len(divided)):
-        calls = [work.submit(tasks.part.with_options(name=part.phase), issue, plan, part, attempt, unwanted=over.is_set) for part in divided]
+        calls = [work.submit(tasks.part.with_options(name=part.phase), issue, plan, attempt, part, unwanted=over.is_set) for part in divided]
         found, noes = gathered(work, calls, over, lambda came: isinstance(came, AgentFailed))
         if noes:
             for part in divided:  # the next try is one agent's: nobody goes on with what was ended

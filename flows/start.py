@@ -27,6 +27,7 @@ from flows.lending import Lending, insist_on_memory
 from flows.limits import Throttle
 from flows.maintain import reconcile
 from flows.places import Places
+from flows.remembering import remembering
 from flows.reports import Moving
 from flows.sidings import faced, look_up, make_line, tidy
 from flows.watch import Watch
@@ -61,11 +62,13 @@ def begun(delivery: Delivery) -> Iterator[Work]:
             tidy(work)
         work.train = make_line(work, tip)
         work.checks = Checks(work)
+        work.memory = stack.enter_context(remembering(hub, config, journal))
         if not (cluster or delivery.dry_run):
             stack.enter_context(_lent(config, places, journal))
         _begin(work)
         stack.enter_context(Moving(hub, journal).shown())
         if not delivery.dry_run:
+            work.memory.begin()
             stack.enter_context(places.watched(cluster.check if cluster else proc.go_on))
             stack.enter_context(throttle.kept())
             stack.enter_context(at_desk(config, journal))  # for the whole run, though phases come and go

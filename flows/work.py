@@ -25,6 +25,7 @@ from adw.durations import Learned
 from adw.errors import AgentFailed, Blocked, Conflict, Interrupted
 from adw.forecast import Forecast, Left, Step
 from adw.journal import Journal
+from adw.memory.border import Border
 from adw.mirror import Hub
 from adw.model import PHASES, Arrival, Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict, phase_of
 from adw.partition import Partition
@@ -34,6 +35,7 @@ from adw.siding import Siding
 from adw.train import Train
 from flows.cluster import QUIET, Cluster
 from flows.places import Places, Wish, never
+from flows.remembering import recalled
 from tasks import phases as tasks
 from tasks import wanted
 from tasks.remote import Done
@@ -90,6 +92,7 @@ class Work:
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
     obstacles: dict[str, str] = field(default_factory=dict)  # issue id → why its change could not be left for a person
     offers: dict[str, str] = field(default_factory=dict)  # issue id → where its change was left for a person
+    memory: Border = field(default_factory=Border.off)
     green: "Future[None]" = field(default_factory=Future)  # set once the tests are known to pass on the branch as it is
 
     def using(self, **settings: Any) -> "Work":
@@ -192,12 +195,18 @@ class Work:
                 done = Done(known, cached=True) if self.cluster else self._done_here(call, known=True)
             else:
                 with self.places.lent(self._wish(call)) as place:
-                    done = self._done_there(self.cluster, place, call) if self.cluster else self._done_here(call)
+                    asked = self._reminded(call)
+                    done = self._done_there(self.cluster, place, asked) if self.cluster else self._done_here(asked)
         except BaseException as no:  # noqa: BLE001 - for whoever asks for the result
             call.done.set_exception(no)
         else:
             self.end(Step(call.issue.id, call.task.name))
             call.done.set_result(done)
+
+    def _reminded(self, call: Call) -> Call:
+        """The same, with what is recalled for it; when it has its slot, so that it is what is known then, and asked for what runs only."""
+        found = recalled(self, call)
+        return replace(call, args=(*call.args, found)) if found else call
 
     def _wish(self, call: Call) -> Wish:
         """What a phase asks for, and its rank: a function, as the train moves meanwhile."""

@@ -1,7 +1,7 @@
 """Plan, build, test, review, document and land as Prefect tasks, and the checks of a repository's own.
 
 Each is keyed by what decides its result (the key functions of `adw.phases`), so that Prefect's cache deduplicates; the same key
-at the same time is run once, because `adw.results.once` holds the kernel's lock for it and looks again. Only `Transient` errors
+at the same time is run once, because `adw.results.once` holds the kernel's lock for it and looks again. What is recalled is in no key. Only `Transient` errors
 are retried. Time limits are those of the commands inside: Prefect cannot end a thread that waits for a process.
 """
 
@@ -17,6 +17,7 @@ from prefect.runtime import task_run
 
 from adw import checks, landing, offering, parts, phases, results, shards, upstream
 from adw.errors import Interrupted, Transient
+from adw.memory.model import Memory
 from adw.mirror import Hub
 from adw.model import Arrival, Attempt, Candidate, Change, Issue, Offer, Order, Plan, Shard, Verdict
 from adw.parts import Part
@@ -130,25 +131,27 @@ def ended(result: Result) -> str:
 
 
 @task(task_run_name="plan: {issue.title}", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_plan), **KEPT, **RETRIED)
-def plan(site: Site, issue: Issue, attempt: Attempt) -> Plan:
+def plan(site: Site, issue: Issue, attempt: Attempt, recalled: Sequence[Memory] = ()) -> Plan:
     """What the agent means to do."""
     key = phases.plan_key(site, issue, attempt)
-    return kept(site, site.order(issue, "plan", attempt.number), key, Plan, lambda: phases.plan(site, issue, attempt, secrets(site)))
+    return kept(site, site.order(issue, "plan", attempt.number), key, Plan, lambda: phases.plan(site, issue, attempt, secrets(site), recalled))
 
 
 @task(task_run_name="build: {issue.title} (try {attempt.number})", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_build), **KEPT, **RETRIED)
-def build(site: Site, issue: Issue, plan: Plan, attempt: Attempt) -> Change:
+def build(site: Site, issue: Issue, plan: Plan, attempt: Attempt, recalled: Sequence[Memory] = ()) -> Change:
     """The agent's change."""
     key = phases.build_key(site, issue, plan, attempt)
-    return kept(site, site.order(issue, "build", attempt.number), key, Change, lambda: phases.build(site, issue, plan, attempt, secrets(site)))
+    return kept(site, site.order(issue, "build", attempt.number), key, Change, lambda: phases.build(site, issue, plan, attempt, secrets(site), recalled))
 
 
 # A piece of a phase is a phase by its name, too: `part.with_options(name=part.phase)`.
 @task(task_run_name="{part.phase}: {issue.title} (try {attempt.number})", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_part), **KEPT, **RETRIED)
-def part(site: Site, issue: Issue, plan: Plan, part: Part, attempt: Attempt) -> Change:
+def part(  # noqa: PLR0913 - as a build, and which part
+    site: Site, issue: Issue, plan: Plan, attempt: Attempt, part: Part, recalled: Sequence[Memory] = ()
+) -> Change:
     """A part of the change."""
-    key = parts.key(site, issue, plan, part, attempt)
-    return kept(site, site.order(issue, part.phase, attempt.number), key, Change, lambda: parts.build(site, issue, plan, part, attempt, secrets(site)))
+    key, order = parts.key(site, issue, plan, part, attempt), site.order(issue, part.phase, attempt.number)
+    return kept(site, order, key, Change, lambda: parts.build(site, issue, plan, part, attempt, secrets(site), recalled))
 
 
 @task(
@@ -159,10 +162,12 @@ def part(site: Site, issue: Issue, plan: Plan, part: Part, attempt: Attempt) -> 
     **KEPT,
     **RETRIED,
 )
-def integrate(site: Site, issue: Issue, plan: Plan, attempt: Attempt, divided: Sequence[Part], changes: Sequence[Change]) -> Change:  # noqa: PLR0913 - as a build, and of what
+def integrate(  # noqa: PLR0913 - as a build, and of what
+    site: Site, issue: Issue, plan: Plan, attempt: Attempt, divided: Sequence[Part], changes: Sequence[Change], recalled: Sequence[Memory] = ()
+) -> Change:
     """The change that is made of its parts."""
     key, order = parts.integrate_key(site, issue, plan, attempt, changes), site.order(issue, parts.INTEGRATE, attempt.number)
-    return kept(site, order, key, Change, lambda: parts.integrate(site, issue, plan, attempt, divided, changes, secrets(site)))
+    return kept(site, order, key, Change, lambda: parts.integrate(site, issue, plan, attempt, divided, changes, secrets(site), recalled))
 
 
 @task(task_run_name="{shard.name}: {issue.title} (try {attempt})", cache_policy=CacheKeyFnPolicy(cache_key_fn=by_shard), **KEPT, **RETRIED)
@@ -195,10 +200,10 @@ def test_base(site: Site, issue: Issue, candidate: Candidate) -> Verdict:
 
 
 @task(task_run_name="review: {issue.title} (try {attempt})", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_review), **KEPT, **RETRIED)
-def review(site: Site, issue: Issue, change: Change, attempt: int) -> Verdict:
+def review(site: Site, issue: Issue, change: Change, attempt: int, recalled: Sequence[Memory] = ()) -> Verdict:
     """Whether the agent finds the change fit to land."""
     key = phases.review_key(site, issue, change)
-    return kept(site, site.order(issue, "review", attempt), key, Verdict, lambda: phases.review(site, issue, change, attempt, secrets(site)))
+    return kept(site, site.order(issue, "review", attempt), key, Verdict, lambda: phases.review(site, issue, change, attempt, secrets(site), recalled))
 
 
 # A check is a phase by its name: `check.with_options(name=…)`, so that what is kept of it is found by that.

@@ -15,6 +15,11 @@ def secrets(site: Site) -> dict[str, str]:
     return {variable: _secret(name, variable, "agent.secrets") for variable, name in site.config.agent.secrets.items()}
 
 
+def of_memory(config: Config) -> dict[str, str]:
+    """What Mem0 needs, by environment variable; Misuse names the block that is missing."""
+    return {variable: _secret(name, variable, "memory.secrets") for variable, name in config.memory.secrets.items()}
+
+
 def github_token(hub: Upstream, config: Config) -> str:
     """The token for pull requests; Misuse if there is none."""
     for variable, name in config.landing.secrets.items():

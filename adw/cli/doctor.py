@@ -11,7 +11,7 @@ from rich.text import Text
 
 from adw import clean, guard, sandbox, server
 from adw.agents.command import missing_program
-from adw.cli import inspect
+from adw.cli import inspect, memories
 from adw.cli.view import print_json
 from adw.config import Config
 from adw.errors import AdwError
@@ -72,6 +72,7 @@ def examine(repo: Path, *, ask: bool = False, tell: Callable[[str], None] = lamb
             yield attempt(f"agent {name}", partial(inspect.answers, config, hub, phase, tell))
             tell("looking")
     yield attempt("other agents", lambda: inspect.others(config))
+    yield attempt("remembered", lambda: memories.state(hub, config))
     yield _sandbox(config)
     slots = guard.slots(config.pool)
     yield Finding("memory", good=True, detail=f"enough for {slots} of {config.pool.size} slots at {config.pool.memory_gb:g} GB each")

@@ -82,8 +82,17 @@ def show(name: str, repo: Path, *, as_json: bool) -> None:
     row = progress.rows.get(name, Row(issue.title))
     ended = Outcome(issue=name, title=issue.title, state=row.state or "not ended", sha=row.sha, reason=row.reason, place=row.place)
     if as_json:
+        recalled = [{"phase": phase, "try": number, "memories": told} for (of, number, phase), told in progress.recalled.items() if of == name]
         spent = {phase: spent.flat() for phase, spent in progress.spent_on(name).items()}
-        print_json({"run": journal.folder.name, **asdict(ended), "results": report.newest_results(hub.mirror, issue.key, progress.checks), "spent": spent})
+        print_json(
+            {
+                "run": journal.folder.name,
+                **asdict(ended),
+                "results": report.newest_results(hub.mirror, issue.key, progress.checks),
+                "spent": spent,
+                "recalled": recalled,
+            }
+        )
         return
     console = Console()
     logs = [(log, "") for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from adw.cli import memory
+
 app = typer.Typer(
     name="adw",
     help="Land finished, tested changes for the issues of a git repository, with many coding agents at work at once.",
@@ -16,12 +18,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.add_typer(memory.app, name="memory")
+
 skills = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 app.add_typer(skills, name="skills")
 
-Repo = Annotated[Path, typer.Option("--repo", help="The git repository; by default the one you are in.")]
+Repo = memory.Repo
 Branch = Annotated[str, typer.Option("--branch", help="The branch to land on; by default the one that is checked out.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+AsJson = memory.AsJson
 Issues = Annotated[list[str], typer.Argument(help="Markdown files, folders of them, or `-` for standard input.")]
 AtOnce = Annotated[int | None, typer.Option("--agents", min=1, max=100, help="How many agents and tests work at once.")]
 Kind = Annotated[str | None, typer.Option("--agent", help="The kind of agent, such as claude, command or scripted.")]

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from adw import checks, decisions, phases, prompts, report, results, siding
+from adw.cli import memories
 from adw.cli.deliver import configured
 from adw.errors import Misuse
 from adw.git import change_of
 from adw.issues import markdown
+from adw.memory.model import Memory
+from adw.memory.question import question
 from adw.mirror import Hub, find_hub, sync
 from adw.model import AGENT_PHASES, Attempt, Issue, Plan
 from adw.phases import Site
@@ -39,19 +42,28 @@ def prompt(phase: str, name: str, repo: Path, branch: str, given: dict[str, Any]
 def asked(site: Site, hub: Hub, issue: Issue, phase: str) -> str:
     """The prompt of a phase, with what is recorded for the issue in it; in its place, where it is not made yet, a word that says so."""
     if phase == "plan":
-        first = next(iter(results.attempts(hub, issue)), now(hub))
-        return phases.plan_prompt(site, issue, replace(first, feedback=decisions.objections(hub, issue)))
+        first = replace(next(iter(results.attempts(hub, issue)), now(hub)), feedback=decisions.objections(hub, issue))
+        return phases.plan_prompt(site, issue, first, recalled(site, hub, issue, first))
     if phase == "build":
-        return phases.build_prompt(site, issue, report.newest_plan(hub, issue) or NO_PLAN, newest(hub, issue))
+        plan, attempt = report.newest_plan(hub, issue) or NO_PLAN, newest(hub, issue)
+        return phases.build_prompt(site, issue, plan, attempt, recalled(site, hub, issue, plan, attempt))
     sha, nothing = report.newest_results(hub.mirror, issue.key).get("build"), prompts.fence("diff", NO_CHANGE)
     change = change_of(hub.mirror, sha) if sha else None
     if phase in site.config.checks:
         base, diff = (change.base, phases.diff(site, change)) if change else (hub.tip(), nothing)
         return checks.prompt(site, issue, phase, base, diff)
     if change:
-        return phases.review_prompt(site, issue, change) if phase == "review" else phases.document_prompt(site, issue, change)
+        if phase == "review":
+            return phases.review_prompt(site, issue, change, recalled(site, hub, issue, change))
+        return phases.document_prompt(site, issue, change)
     form = phases.answer(site, phase) if phase == "review" else ""
     return phases.told(site, issue, hub.tip(), phase, diff=nothing, answer=form, findings="")
+
+
+def recalled(site: Site, hub: Hub, issue: Issue, *given: Any) -> tuple[Memory, ...]:
+    """What would be recalled for a phase now; what the memory has to complain about goes to standard error."""
+    border = memories.border(hub, site.config, lambda text: sys.stderr.write(f"adw: {text}\n"))
+    return border.recall(lambda: question(hub.mirror, issue, *given))
 
 
 def newest(hub: Hub, issue: Issue) -> Attempt:

@@ -40,7 +40,10 @@ def test_a_repositorys_own_prompt_is_the_one_of_the_commit_that_its_phase_begins
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("Do $whatever and $issue and $more", "nothing is known of $more, $whatever; there are $conventions, $docs, $feedback, $issue, $plan, $refuse"),
+        (
+            "Do $whatever and $issue and $more",
+            "nothing is known of $more, $whatever; there are $conventions, $docs, $feedback, $issue, $plan, $recalled, $refuse",
+        ),
         ("It costs 5 $", "begins no name: write `$$`"),
         ("---\nabout: [\n---\nDo it", "its front matter is no YAML"),
     ],
