@@ -80,7 +80,7 @@ class Meter:
 def _role(argv: list[str]) -> str:
     """What a process of adw's is, or nothing."""
     roles = {"adw": "supervisor", "adw.cli.runner": "flow", "uvicorn": "server"}
-    return roles.get(argv[2], "") if argv[1:2] == ["-m"] and len(argv) > 2 else ""  # noqa: PLR2004 - its place
+    return roles.get(argv[argv.index("-m") + 1], "") if "-m" in argv[:-1] else ""
 
 
 @contextmanager

@@ -166,7 +166,7 @@ class Serving:
             self._deaths = 0 if self._worker is None or lived > PATIENCE else self._deaths + 1
             env = {**os.environ, **self._prefect.environment(), "PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_CLIENT_MAX_RETRIES": "8"}
             log = server.folder() / "worker.log"
-            self._worker = proc.spawn([sys.executable, "-m", "deployments.working"], env=env, log=log, leash=True)
+            self._worker = proc.spawn([sys.executable, "-P", "-m", "deployments.working"], env=env, log=log, leash=True)
             self._started = time.monotonic()
             self._lines["worker"] = f"starting (its log: {log})"
 

@@ -23,6 +23,7 @@ from adw.skills.running import Inputs, run_skills
 LANGUAGES = {".py": "Python", ".js": "JavaScript", ".ts": "TypeScript", ".c": "C", ".cpp": "C++", ".cs": "C#", ".go": "Go", ".java": "Java", ".kt": "Kotlin"}
 LANGUAGES |= {".lua": "Lua", ".php": "PHP", ".rb": "Ruby", ".rs": "Rust", ".scala": "Scala", ".swift": "Swift"}
 WHERE = ("plan", "build", "review")
+SOME = 3  # languages that a row names
 
 
 def listed(repo: Path, *, as_json: bool) -> None:
@@ -33,10 +34,14 @@ def listed(repo: Path, *, as_json: bool) -> None:
         print_json({"skills": rows, "broken": registry.broken()})
         return
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    table = Shown("skill", "version", "finds", "languages", "tool", "told in", box=None)
+    table = Shown(box=None, pad_edge=False)
+    table.add_column("skill", no_wrap=True)
+    for title in ("version", "finds", "languages", "tool", "told in"):
+        table.add_column(title)
     for row in rows:
         table.add_row(*(str(row[name]) for name in ("name", "version", "about", "languages", "tool", "used")))
     console.print(table)
+    console.print("\nAgents of build do two more, where a plan's items can be built at once: generate_code (each its items) and integrate (the whole).")
     for name, why in registry.broken().items():
         console.print(f"the plug-in {name} could not be loaded: {why}")
 
@@ -47,10 +52,15 @@ def _about(skill: Skill, config: SkillsConfig, folder: Path) -> dict[str, str]:
         "name": skill.name,
         "version": skill.version,
         "about": skill.about,
-        "languages": ", ".join(LANGUAGES[suffix] for suffix in skill.suffixes if suffix in LANGUAGES) or " ".join(skill.suffixes) or "all",
+        "languages": _some([LANGUAGES[suffix] for suffix in skill.suffixes if suffix in LANGUAGES] or list(skill.suffixes) or ["all"]),
         "tool": ", ".join(_tool(skill, folder)),
         "used": used or "-",
     }
+
+
+def _some(names: Sequence[str]) -> str:
+    """Names, as many as a column holds."""
+    return ", ".join(names[:SOME]) + (f" and {len(names) - SOME} more" if len(names) > SOME else "")
 
 
 def _tool(skill: Skill, folder: Path) -> list[str]:

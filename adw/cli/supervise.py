@@ -102,7 +102,9 @@ class Supervisor:
 
     def _start(self) -> proc.Process:
         env = {**os.environ, **self._prefect.environment(), "PREFECT_CLIENT_MAX_RETRIES": "8"}
-        return proc.spawn([sys.executable, "-m", "adw.cli.runner", str(self._journal.folder)], env=env, log=self._journal.folder / "flow.log", leash=True)
+        # -P: it starts in the user's repository, whose `tasks` or `flows` would else be taken for ours
+        argv = [sys.executable, "-P", "-m", "adw.cli.runner", str(self._journal.folder)]
+        return proc.spawn(argv, env=env, log=self._journal.folder / "flow.log", leash=True)
 
     def _read(self) -> None:
         """Take in what the journal says, and show it."""

@@ -80,7 +80,7 @@ class Adw:
 
     def start(self, *args: str) -> "subprocess.Popen[str]":
         """Start a command in a session of its own; SIGINT reaches it, as from a terminal."""
-        command = [sys.executable, "-m", "adw", *args]
+        command = [sys.executable, "-P", "-m", "adw", *args]  # as the script, which does not look for modules in the current folder
         process = subprocess.Popen(
             command,
             cwd=self.repository.path,

@@ -1,15 +1,19 @@
 import json
+from collections import Counter
 
-from tests.e2e.conftest import Adw
+import pytest
+
+from tests.e2e.conftest import LIMIT, Adw, until
 
 
-def test_issues_become_tested_commits_in_order_of_their_dependencies(adw: Adw) -> None:
+def test_issues_become_tested_commits_in_order_of_their_dependencies_whatever_modules_the_repository_has(adw: Adw) -> None:
+    adw.repository.commit("modules", **dict.fromkeys(("tasks.py", "flows.py", "deployments.py", "httpx.py", "adw.py"), "raise SystemExit(9)\n"))
     adw.issue("b", depends_on="a")
     adw.issue("a")
     done = adw.call(*adw.run_args())
     assert done.returncode == 0, done.stdout
     adw.assert_whole("a", "b")
-    assert adw.repository.subjects == ["Add b", "Add a", "first"]
+    assert adw.repository.subjects == ["Add b", "Add a", "modules", "first"]
     assert (adw.repository.path / "b.txt").read_text() == "b\n"
 
 
@@ -164,3 +168,27 @@ def test_a_conflict_that_no_agent_resolves_is_left_to_a_person_whose_commit_then
     adw.assert_whole("a", "b")
     assert (adw.repository.path / "code.txt").read_text() == "a and b\n"
     assert adw.repository.git("branch", "--list", "adw/*") == ""
+
+
+@pytest.mark.usefixtures("untraced")
+def test_the_same_text_in_two_runs_at_once_is_planned_built_and_tested_once(adw: Adw) -> None:
+    place = adw.issues.parent
+    agent = f"""
+    [ "$ADW_PHASE" != plan ] || {{ touch {place}/planning; until [ -e {place}/go ]; do sleep 0.02; done; }}
+    [ "$ADW_PHASE" != build ] || echo x > new.txt
+    """
+    adw.issue("a", "Add it")
+    args = adw.run_args(agent)
+    first = adw.start(*args)
+    until((place / "planning").exists)
+    (adw.issues / "a.md").unlink()
+    adw.issue("b", "Add it")
+    second = adw.start(*args)
+    until(lambda: len(adw.runs) == 2 and adw.phase("b", "plan"))  # it waits for the other's plan
+    (place / "go").touch()
+    assert [process.communicate(timeout=LIMIT)[0] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0]
+    events = [event for run in adw.runs for event in adw.events(run)]
+    done = Counter(event["phase"] for event in events if event["event"] == "phase" and event["state"] == "done" and event["issue"] in {"a", "b"})
+    assert (done["plan"], done["build"], done["test"]) == (1, 1, 1)
+    adw.assert_whole("a", "b")
