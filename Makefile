@@ -107,8 +107,8 @@ bench-skills: setup  ## measure what running skills at once, and knowing their r
 	@$(BIN)/python -m benchmarks.skills
 
 .PHONY: bench-memory
-bench-memory: setup  ## measure how fast memories are recalled, whether writers lose any, and how often the right one is found
-	@$(BIN)/python -m benchmarks.memory
+bench-memory: setup clis  ## measure how fast memories are recalled, how often the right one is found, and what cache and memory save
+	@status=0; for part in memory ablation; do $(BIN)/python -m benchmarks.$$part || status=1; done; exit $$status
 
 .PHONY: clean
 clean:  ## remove what setup made
