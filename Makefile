@@ -52,7 +52,11 @@ stories: setup  ## a thousand random runs of many issues, killed and pushed into
 
 .PHONY: replay
 replay: setup  ## deliver the real changes of the replay data sets with 1, 2, 4 and 8 agents
-	@ADW_REPLAY_AGENTS=1,2,4,8 $(BIN)/python -m pytest -q --timeout 0 --durations=0 tests/e2e/test_replay.py
+	@ADW_THOROUGH=1 ADW_REPLAY_AGENTS=1,2,4,8 $(BIN)/python -m pytest -q --timeout 0 --durations=0 tests/e2e/test_replay.py
+
+.PHONY: thorough
+thorough: setup clis  ## run all tests, also those that CI leaves out for its time
+	@ADW_THOROUGH=1 $(BIN)/python -m $(PYTEST) --durations=10
 
 .PHONY: check
 check: setup  ## all that CI checks: format, lint, types, layers, tests

@@ -130,8 +130,14 @@ class Git:
         return dict(line.split(" ", 1) for line in out.splitlines())
 
     def point(self, ref: str, sha: str) -> None:
-        """Make a ref point at a commit."""
-        self.run("update-ref", ref, sha)
+        """Make a ref of adw's own point at a commit. Nobody holds its lock for seconds, but a git that was killed in it: such a lock is removed."""
+        try:
+            done = self.call("update-ref", ref, sha)[0] == 0  # git itself waits for a lock
+        except GitBusy:
+            done = False
+        if not done:
+            (self.directory / f"{ref}.lock").unlink(missing_ok=True)
+            self.run("update-ref", ref, sha)
 
     def forget(self, refs: Sequence[str]) -> None:
         """Delete refs, all or none."""

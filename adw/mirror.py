@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+
 from adw import lock
 from adw.config import FILE, Config, parse
 from adw.errors import GitBusy, GitFailed, Misuse
@@ -116,8 +118,11 @@ class Hub:
     def publish(self, ref: str) -> bool:
         """Copy a ref of the mirror to the hub."""
         sha = self.mirror.run("rev-parse", ref)
-        self.mirror.give(self.git, sha, Hub.tip(self))  # as it is known here, wherever the branch is
-        self.git.point(ref, sha)
+        # Again at once if a git is killed in it: a task that tried again would find the ref in the mirror, and go on without this.
+        for attempt in Retrying(retry=retry_if_exception_type(GitBusy), stop=stop_after_attempt(4), reraise=True):
+            with attempt:
+                self.mirror.give(self.git, sha, Hub.tip(self))  # as it is known here, wherever the branch is
+                self.git.point(ref, sha)
         tidy(self.place)
         return True
 

@@ -1,5 +1,6 @@
 """What a run recalls before its phases, and learns from them: the flow's process owns the memory, and no task or agent opens it."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,13 +23,20 @@ if TYPE_CHECKING:
     from flows.work import Call, Work
 
 ASK = {"plan", "build", "review"}
+SWITCH = "ADW_MEMORY"  # `off` in the environment: for a host that is thrown away, where importing Mem0 in each run is for nothing
 SHOWN = 300  # characters of a memory in the journal
 
 
 @contextmanager
 def remembering(hub: "Hub", config: "Config", journal: "Journal") -> Iterator[Border]:
     """For the block, the memory of the repository; at its end what was learnt is written."""
-    border = Border(config.memory, opening(hub, config), hub.mirror.blobs, lambda text: journal.event("note", text=text))
+    off = os.environ.get(SWITCH) == "off"
+    border = Border(
+        config.memory.model_copy(update={"mode": "off"}) if off else config.memory,
+        opening(hub, config),
+        hub.mirror.blobs,
+        lambda text: journal.event("note", text=text),
+    )
     try:
         yield border
     finally:

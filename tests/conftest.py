@@ -20,8 +20,15 @@ os.environ["GIT_CONFIG_GLOBAL"] = os.devnull  # a developer's own settings decid
 os.environ.pop("PREFECT_API_URL", None)
 
 
+THOROUGH = pytest.mark.skip(reason="thorough: `make thorough` runs it")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole runs first, which take most of the time: the many small tests then fill what is left of it, in all workers."""
+    if not os.environ.get("ADW_THOROUGH"):
+        for item in items:
+            if item.get_closest_marker("thorough"):
+                item.add_marker(THOROUGH)
     items.sort(key=lambda item: "e2e" not in item.path.parts)
 
 

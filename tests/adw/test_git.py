@@ -274,3 +274,11 @@ def test_a_commit_is_given_with_all_that_the_other_does_not_have(git: Git, repos
 def test_what_cannot_be_given_is_named(git: Git, repository: Repository) -> None:
     with pytest.raises(GitFailed, match=f"cannot pack {'1' * 40}"):
         git.give(git, "1" * 40, repository.tip)
+
+
+def test_the_lock_that_a_git_left_when_it_was_killed_is_in_no_refs_way(git: Git, repository: Repository) -> None:
+    lock = git.directory / "refs" / "adw" / "a-1" / "build" / "k.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    git.point("refs/adw/a-1/build/k", repository.tip)
+    assert (git.find("refs/adw/a-1/build/k"), lock.exists()) == (repository.tip, False)

@@ -25,10 +25,10 @@ LIMIT = 240  # seconds for anything
 def until(what: Callable[[], Any], seconds: float = LIMIT) -> Any:
     """Wait for something to become true; fails if it does not."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while (began := time.monotonic()) < end:
         if found := what():
             return found
-        time.sleep(0.02)
+        time.sleep(max(0.02, 3 * (time.monotonic() - began)))  # a look at all processes costs: it is to leave the machine to them
     pytest.fail(f"{getattr(what, '__name__', what)} did not become true in {seconds} s")
 
 
@@ -76,7 +76,7 @@ class Adw:
     started: "list[subprocess.Popen[str]]" = field(default_factory=list)
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "ADW_HOME": str(self.home), "ADW_SERVER_IDLE_MINUTES": "5", "PYTHONUNBUFFERED": "1", **self.env}
+        return {**os.environ, "ADW_HOME": str(self.home), "ADW_SERVER_IDLE_MINUTES": "5", "ADW_MEMORY": "off", "PYTHONUNBUFFERED": "1", **self.env}
 
     def start(self, *args: str) -> "subprocess.Popen[str]":
         """Start a command in a session of its own; SIGINT reaches it, as from a terminal."""

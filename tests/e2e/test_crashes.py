@@ -89,7 +89,7 @@ def test_an_agent_that_is_killed_is_asked_again_and_costs_no_try(adw: Adw) -> No
     assert adw.repository.git("show", f"{rescued[0]}:half.txt") == "half"
 
 
-@pytest.mark.parametrize("victim", ["uvicorn", "adw.server"])
+@pytest.mark.parametrize("victim", [pytest.param("uvicorn", marks=pytest.mark.thorough), "adw.server"])
 def test_a_run_goes_on_when_the_server_is_killed(adw: Adw, victim: str) -> None:
     for name in ("a", "b"):
         adw.issue(name)

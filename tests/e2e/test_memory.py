@@ -17,6 +17,7 @@ esac
 
 @pytest.mark.usefixtures("untraced")
 def test_a_failure_in_one_run_is_recalled_in_the_next_and_not_made_again(adw: Adw) -> None:
+    adw.env["ADW_MEMORY"] = "on"
     test = adw.repository.path.parent / "test.sh"
     test.write_text('for file in first.txt second.txt; do [ ! -e $file ] || grep -q UTC $file || { echo "AssertionError: expected UTC"; exit 1; }; done')
     adw.issue("first", "Show the clock")

@@ -54,6 +54,7 @@ def test_of_two_agents_the_one_whose_change_is_fit_and_smaller_lands(adw: Adw, s
     assert "landed" in adw.call("status").stdout
 
 
+@pytest.mark.thorough
 def test_an_agent_that_fails_or_breaks_the_tests_loses_and_if_all_do_nothing_lands(adw: Adw, serving: Serving, tmp_path: Path) -> None:
     assert serving.process.poll() is None
     configure(adw)

@@ -94,9 +94,12 @@ def test_a_plan_that_is_rejected_is_made_again_with_what_was_said_of_it(adw: Adw
     assert len(desk.sent("plan")) == 2
 
 
+OFF = '[memory]\nmode = "off"\n'  # else the issue that landed is remembered when its prompts are printed once more
+
+
 def test_a_prompt_that_is_printed_is_the_one_that_is_sent_and_printing_it_writes_nothing(adw: Adw) -> None:
     adw.issue("a")
-    adw.repository.commit("ways", **{"AGENTS.md": "Use tabs.\n", ".adw__prompts__build.md": "Ours: $plan$conventions$feedback\n"})
+    adw.repository.commit("ways", **{"AGENTS.md": "Use tabs.\n", ".adw__prompts__build.md": "Ours: $plan$conventions$feedback\n", "adw.toml": OFF})
     desk = Desk(adw)
     asked_for = [str(adw.issues / "a.md"), *desk.args[1:-2]]  # it starts nothing, so needs no sandbox
     refs = adw.repository.git("for-each-ref")

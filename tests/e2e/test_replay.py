@@ -24,7 +24,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("agents", AGENTS)
-@pytest.mark.parametrize("name", ["cachetools", "boltons"])
+@pytest.mark.parametrize("name", ["cachetools", pytest.param("boltons", marks=pytest.mark.thorough)])
 def test_real_changes_are_delivered_to_the_tree_that_the_data_set_names(server_home: Path, tmp_path: Path, name: str, agents: str) -> None:
     folder = tmp_path / name
     subprocess.run([WITH_PIP, str(REPLAY / "prepare.py"), name, str(folder)], check=True, timeout=120)

@@ -43,7 +43,7 @@ def ask(login):
 
 def read(path):
     try:
-        return open(path, errors="replace").read()
+        return open(path, errors="replace").read(200_000)
     except OSError:
         return ""
 

@@ -122,7 +122,7 @@ def test_one_run_of_a_repository_at_a_time_the_next_one_waits_or_is_skipped(depl
     assert ended(deployed, first)["type"] == "COMPLETED"
 
 
-@pytest.mark.parametrize("started", ["detached", "here"])
+@pytest.mark.parametrize("started", ["detached", pytest.param("here", marks=pytest.mark.thorough)])
 def test_cancelling_in_the_ui_kills_agents_and_frees_what_the_run_held(deployed: Adw, serving: Serving, started: str) -> None:
     assert serving.process.poll() is None
     configure(deployed, STUBBORN)

@@ -12,7 +12,7 @@ from tests.e2e.conftest import STUBBORN, Adw, ask, configure, hand_over, read, s
 pytestmark = pytest.mark.usefixtures("untraced")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.thorough), signal.SIGKILL])
 def test_when_serving_ends_its_runs_end_with_it_and_can_be_resumed(deployed: Adw, tmp_path: Path, number: int) -> None:
     serving = serve(deployed.home, tmp_path / "serve.log")
     configure(deployed, STUBBORN)

@@ -132,6 +132,7 @@ def test_a_person_edits_the_pool_starts_a_run_by_the_form_watches_it_and_reads_i
     assert next(e["slots"] for e in shelf.events() if e["event"] == "flow started") == 3
 
 
+@pytest.mark.thorough
 def test_a_person_approves_a_change_with_the_form_that_a_paused_run_shows(shelf: Adw, serving: Serving, page: Page) -> None:
     assert serving.process.poll() is None
     shelf.issue("a")
