@@ -37,7 +37,7 @@ WAYS = {
 }  # memory, and a fifth that repeats
 NAMES = ("alarm", "calendar", "diary", "export")
 TEXT = "# Show the time in the {name}\n\nWrite it to features/{name}.txt.\n"
-BEGINS = {"plan": "Plan how to", "build": "Resolve the", "review": "Review the change", "document": "Update the documentation"}
+BEGINS = {"plan": "Plan how to", "build": "(?:Resolve the|does not fit on top of them)", "review": "Review the change", "document": "Update the documentation"}
 SAVED = 0.30  # of the tokens: the best that the analysis expects of memory
 CONFIG = """[agent]
 name = "claude"
@@ -127,7 +127,8 @@ class Bench:
         for number, name in enumerate(names):
             (issues / f"i{number}-{name}.md").write_text(TEXT.format(name=name))
         if status := adw(self.folder / "home", hub, "run", str(issues)).wait():
-            sys.exit(f"adw run in {hub.name} ended with status {status}: {newest(self.folder / 'home')}")
+            why = [event["reason"] for event in read(newest(self.folder / "home")) if event["event"] == "outcome" and event["reason"]]
+            sys.exit(f"adw run in {hub.name} ended with status {status}: {why}")
         return read(newest(self.folder / "home"))
 
     def remembered(self, hub: Path) -> stores.Lexical:
