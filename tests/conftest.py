@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("thorough"):
                 item.add_marker(THOROUGH)
-    items.sort(key=lambda item: "e2e" not in item.path.parts)
+    items.sort(key=lambda item: "e2e" not in item.path.parts and item.path.stem != "test_many")
 
 
 @dataclass(frozen=True)
