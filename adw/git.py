@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -131,13 +131,11 @@ class Git:
 
     def point(self, ref: str, sha: str) -> None:
         """Make a ref of adw's own point at a commit. Nobody holds its lock for seconds, but a git that was killed in it: such a lock is removed."""
-        try:
-            done = self.call("update-ref", ref, sha)[0] == 0  # git itself waits for a lock
-        except GitBusy:
-            done = False
-        if not done:
-            (self.directory / f"{ref}.lock").unlink(missing_ok=True)
-            self.run("update-ref", ref, sha)
+        with suppress(GitBusy):  # git itself waits for a lock
+            if self.call("update-ref", ref, sha)[0] == 0:
+                return
+        (self.directory / f"{ref}.lock").unlink(missing_ok=True)
+        self.run("update-ref", ref, sha)
 
     def forget(self, refs: Sequence[str]) -> None:
         """Delete refs, all or none."""

@@ -13,7 +13,7 @@ from adw.memory.border import Border
 from adw.memory.model import Memory, Store
 from adw.memory.partition import partition
 from adw.memory.question import question
-from adw.model import Attempt, Issue, Plan, Verdict, phase_of
+from adw.model import Issue, Plan, Verdict, phase_of
 from tasks.secrets import of_memory
 
 if TYPE_CHECKING:
@@ -62,9 +62,8 @@ def recalled(work: "Work", call: "Call") -> tuple[Memory, ...]:
     began = time.monotonic()
     found = work.memory.recall(lambda: question(work.hub.mirror, *call.args))
     if found:
-        number = next((arg.number if isinstance(arg, Attempt) else arg for arg in call.args if isinstance(arg, Attempt | int)), 1)
         told = [{"id": one.id, "kind": one.kind, "source": one.source, "text": one.text[:SHOWN]} for one in found]
-        about = {"issue": call.issue.id, "phase": call.task.name, "try": number}
+        about = {"issue": call.issue.id, "phase": call.task.name, "try": call.attempt}
         work.journal.event("recalled", **about, seconds=round(time.monotonic() - began, 3), memories=told)
     return found
 

@@ -1,6 +1,5 @@
 """Testing a candidate in groups at once, where `[test.groups]` names some; one verdict of the test comes of it, as of one command."""
 
-import contextvars
 import threading
 from collections.abc import Callable
 
@@ -18,16 +17,7 @@ def submit(work: Work, issue: Issue, candidate: Candidate, attempt: int, unwante
     """Have a candidate tested: by the one command in a slot, or by its groups, each part in one."""
     if not work.site.config.test.groups:
         return work.submit(tasks.test, issue, candidate, attempt, unwanted=unwanted)
-    call = Call(tasks.test, (issue, candidate, attempt), unwanted)
-    threading.Thread(target=contextvars.copy_context().run, args=[_have_done, work, call], name=f"test of {issue.id}", daemon=True).start()
-    return call
-
-
-def _have_done(work: Work, call: Call) -> None:
-    try:
-        call.done.set_result(Done(in_groups(work, call), cached=False))
-    except BaseException as no:  # noqa: BLE001 - for whoever asks for the result
-        call.done.set_exception(no)
+    return work.start(Call(tasks.test, (issue, candidate, attempt), unwanted), lambda call: Done(in_groups(work, call), cached=False))
 
 
 def in_groups(work: Work, call: Call, *, base: bool = False) -> Verdict:

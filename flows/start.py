@@ -68,7 +68,8 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         _begin(work)
         stack.enter_context(Moving(hub, journal).shown())
         if not delivery.dry_run:
-            work.memory.begin()
+            if any(issue.id not in landed for issue in work.issues):
+                work.memory.begin()
             stack.enter_context(places.watched(cluster.check if cluster else proc.go_on))
             stack.enter_context(throttle.kept())
             stack.enter_context(at_desk(config, journal))  # for the whole run, though phases come and go

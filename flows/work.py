@@ -64,6 +64,11 @@ class Call:
         """What it is for."""
         return cast("Issue", self.args[0])
 
+    @property
+    def attempt(self) -> int:
+        """Which try it is of."""
+        return next((arg.number if isinstance(arg, Attempt) else arg for arg in self.args if isinstance(arg, Attempt | int)), 1)
+
 
 @dataclass
 class Work:
@@ -156,15 +161,18 @@ class Work:
     def run(self, task: Task[Any, Any], *args: Any) -> Any:
         """Have a phase run, and wait for its result. Interrupted if the run was told to end."""
         call = Call(task, args)
-        self._have_done(call)
+        self._have_done(call, self._done)
         return self.result(call)
 
     def submit(self, task: Task[Any, Any], *args: Any, **more: Any) -> Call:
         """Have a phase run as soon as there is a slot for it; `more` are fields of the call. Interrupted if the run was told to end."""
+        return self.start(Call(task, args, **more), self._done)
+
+    def start(self, call: Call, do: Callable[[Call], Done]) -> Call:
+        """Have a call done in a thread of its own, by whatever does it. Interrupted if the run was told to end."""
         proc.go_on()
-        call = Call(task, args, **more)
-        name = f"{task.name} of {call.issue.id}"
-        threading.Thread(target=contextvars.copy_context().run, args=[self._have_done, call], name=name, daemon=True).start()
+        name = f"{call.task.name} of {call.issue.id}"
+        threading.Thread(target=contextvars.copy_context().run, args=[self._have_done, call, do], name=name, daemon=True).start()
         return call
 
     def land(self, arrivals: Sequence[Arrival]) -> bool:
@@ -185,23 +193,25 @@ class Work:
     def _about(self, task: Task[Any, Any]) -> list[str]:
         return [f"repository:{self.hub.place.slug}", f"phase:{task.name}"]  # the task adds the issue
 
-    def _have_done(self, call: Call) -> None:
-        """Have a phase run when it is its turn; what git knows already needs no slot."""
+    def _have_done(self, call: Call, do: Callable[[Call], Done]) -> None:
         try:
-            proc.go_on()
-            key, name = self.key(call), call.task.name
-            known = None if call.task.refresh_cache else results.find(self.hub, name, key, KINDS.get(phase_of(name), Verdict))
-            if known is not None:
-                done = Done(known, cached=True) if self.cluster else self._done_here(call, known=True)
-            else:
-                with self.places.lent(self._wish(call)) as place:
-                    asked = self._reminded(call)
-                    done = self._done_there(self.cluster, place, asked) if self.cluster else self._done_here(asked)
+            call.done.set_result(do(call))
         except BaseException as no:  # noqa: BLE001 - for whoever asks for the result
             call.done.set_exception(no)
+
+    def _done(self, call: Call) -> Done:
+        """Have a phase run when it is its turn; what git knows already needs no slot."""
+        proc.go_on()
+        key, name = self.key(call), call.task.name
+        known = None if call.task.refresh_cache else results.find(self.hub, name, key, KINDS.get(phase_of(name), Verdict))
+        if known is not None:
+            done = Done(known, cached=True) if self.cluster else self._done_here(call, known=True)
         else:
-            self.end(Step(call.issue.id, call.task.name))
-            call.done.set_result(done)
+            with self.places.lent(self._wish(call)) as place:
+                asked = self._reminded(call)
+                done = self._done_there(self.cluster, place, asked) if self.cluster else self._done_here(asked)
+        self.end(Step(call.issue.id, name))
+        return done
 
     def _reminded(self, call: Call) -> Call:
         """The same, with what is recalled for it; when it has its slot, so that it is what is known then, and asked for what runs only."""
@@ -258,10 +268,8 @@ class Work:
             return result
         if isinstance(result, Change) and not self.hub.mirror.has(result.sha):
             return self.run(call.task.with_options(refresh_cache=True), *call.args)
-        issue, *rest = call.args
-        attempt = next((arg.number if isinstance(arg, Attempt) else arg for arg in rest if isinstance(arg, Attempt | int)), 1)
-        order = self.site.order(issue, call.task.name, attempt)
-        about = next(arg.base if isinstance(arg, Attempt) else arg.sha for arg in rest if isinstance(arg, Attempt | Candidate | Change))
+        order = self.site.order(call.issue, call.task.name, call.attempt)
+        about = next(arg.base if isinstance(arg, Attempt) else arg.sha for arg in call.args if isinstance(arg, Attempt | Candidate | Change))
         results.keep(self.hub, order, self.key(call), result, about)
         self.journal.phase(order, "cached")
         return result

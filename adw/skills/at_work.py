@@ -36,7 +36,7 @@ class AtWork:
 
     def all(self, tree: str) -> Table:
         """What they find in the tree that is checked out."""
-        if not (names := self._names(self.config.at(self.order.phase))):
+        if not (names := self._names()):
             return Table()
         found = self._run(names, tree, None, lambda: self.lease.tree)
         self._tell(found, ())  # what the base has already is in no report
@@ -44,7 +44,7 @@ class AtWork:
 
     def new(self, base: str, tree: str) -> Table:
         """What they find new in the tree that is in the slot, compared with a base; the base is laid out for a moment, if it must be looked at."""
-        names = self._names(self.config.at(self.order.phase))
+        names = self._names()
         touched = frozenset(self.hub.mirror.touched(base, tree)) if names else frozenset()
         if not any(registry.found(name).takes(path) for name in names for path in touched):
             return Table()
@@ -66,10 +66,11 @@ class AtWork:
         self.lease.git.lay_out(tree)
         return self.lease.tree
 
-    def _names(self, names: Iterable[str]) -> list[str]:
-        """Those that this host has: a plug-in may be missing on another one, which is told when a run begins."""
-        skills = registry.known()
-        return [name for name in names if name in skills]
+    def _names(self) -> list[str]:
+        """Those of the phase that this host has: a plug-in may be missing on another one, which is told when a run begins."""
+        wanted = self.config.at(self.order.phase)
+        skills = registry.known() if wanted else {}
+        return [name for name in wanted if name in skills]
 
     def _run(self, names: Iterable[str], tree: str, only: frozenset[str] | None, ready: Callable[[], Path]) -> Table:
         inputs = Inputs(tree=trees.of_git(self.hub.mirror, tree, ready), bench=KeptBench.of(self.lease), place=self.hub.place, only=only)

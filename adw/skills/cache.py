@@ -66,6 +66,7 @@ class Results:
             base.execute("PRAGMA journal_mode=WAL")
             base.execute("PRAGMA synchronous=NORMAL")
             base.execute("CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, findings TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID")
+            base.execute("CREATE INDEX IF NOT EXISTS by_age ON results (at)")  # what is old is removed each time that something is kept
         except BaseException:
             base.close()
             raise

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ AT_ONCE = 1000  # files in one command line
 CIRCLES = 50
 TESTS = ("test_*.py", "*_test.py", "conftest.py")
 IN_TESTS = ",".join(f"{name}:{rules}" for name in TESTS for rules in ("S101", "D1"))  # tests assert, and their names say it all
-MISUSED = 2  # ruff's exit status where its configuration is wrong
+FOUND, MISUSED = 1, 2  # exit statuses of ruff: something was found; its configuration is wrong
 
 
 async def check(given: Given, source: str, severity: Severity, select: Sequence[str]) -> list[Finding]:
@@ -49,25 +49,24 @@ async def _told(given: Given, select: Sequence[str], files: Sequence[str]) -> li
         IN_TESTS,
         *rules,
     ]
-    paths = [str(given.folder / file) for file in files]
-    status, said = await given.tools.call([*argv, "--", *paths])
-    if status == MISUSED:  # the configuration may be for another version: better without it than nothing
-        status, said = await given.tools.call([*argv, "--isolated", "--", *paths])
-    if status > 1:
-        msg = f"ruff ended with status {status}: {said[-1000:].strip()}"
-        raise SkillFailed(msg)
+    said = await _said(given, argv, ["--", *(str(given.folder / file) for file in files)], {0, FOUND})
     return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+
+
+async def _said(given: Given, argv: Sequence[str], where: Sequence[str], good: Collection[int]) -> str:
+    """What a command of ruff prints. SkillFailed if its exit status is not a good one."""
+    status, said = await given.tools.call([*argv, *where])
+    if status == MISUSED:  # the configuration may be for another version: better without it than nothing
+        status, said = await given.tools.call([*argv, "--isolated", *where])
+    if status not in good:
+        msg = f"ruff {argv[1]} ended with status {status}: {said[-1000:].strip()}"
+        raise SkillFailed(msg)
+    return said
 
 
 async def circles(given: Given, source: str) -> list[Finding]:
     """The modules that import each other in a circle, imports for types aside."""
-    argv = [program(), "analyze", "graph", "--quiet", "--no-type-checking-imports"]
-    status, said = await given.tools.call([*argv, "."])
-    if status == MISUSED:
-        status, said = await given.tools.call([*argv, "--isolated", "."])
-    if status:
-        msg = f"ruff analyze graph ended with status {status}: {said[-1000:].strip()}"
-        raise SkillFailed(msg)
+    said = await _said(given, [program(), "analyze", "graph", "--quiet", "--no-type-checking-imports"], ["."], {0})
     graph = json.loads(said[said.index("{") : said.rindex("}") + 1])
     return [Finding(source, ring[0], 0, "warning", f"imports itself in a circle: {' → '.join(ring)}") for ring in _rings(graph)]
 

@@ -37,9 +37,9 @@ class Bench(Direct):
             raise self.against
         return super()._done_here(call, known=known)
 
-    def _have_done(self, call: Call) -> None:
+    def _have_done(self, call: Call, do: Callable[[Call], Done]) -> None:
         self.submitted.append(call)
-        super()._have_done(call)
+        super()._have_done(call, do)
 
     @property
     def asked(self) -> set[tuple[str, str, bool]]:
