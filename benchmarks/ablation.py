@@ -10,7 +10,6 @@ agents, that a placebo saves nothing, and what is whose doing. Exit status 1 if 
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -22,11 +21,11 @@ from typing import Any
 from adw.memory import stores
 from adw.memory.partition import partition
 from adw.mirror import find_hub
-from benchmarks.agents import ROOT
+from benchmarks.agents import find_claude, model
 from benchmarks.journals import Event
 from benchmarks.machine import Book, watched
 from benchmarks.many import newest, read, served, table
-from benchmarks.small import Figure, adw, git
+from benchmarks.small import Figure, adw, git, init
 
 WAYS = {
     "neither": (False, False),
@@ -112,9 +111,7 @@ class Bench:
         (hub / "features" / "first.txt").write_text(f"{wanted}\n")
         (hub / "check.sh").write_text(CHECK.format(wanted=wanted))
         (hub / "adw.toml").write_text(CONFIG.format(mode="lexical"))
-        git(hub, "init", "-q", "-b", "main")
-        git(hub, "config", "user.name", "bench")
-        git(hub, "config", "user.email", "bench@example.invalid")
+        init(hub)
         git(hub, "add", "-A")
         git(hub, "commit", "-qm", "first")
         return hub
@@ -183,25 +180,14 @@ def measured(book: Book, bench: Bench) -> Iterator[list[str]]:
 
 def main() -> int:
     """Measure all and print it."""
-    cli = next(ROOT.glob(".clis/node_modules/@anthropic-ai/claude-code-linux-*/claude"), None)
-    if cli is None:
-        sys.exit("the Claude Code CLI is not there: make clis")
-    os.environ["PATH"] = f"{cli.parent}{os.pathsep}{os.environ['PATH']}"
+    find_claude()
     book = Book("ablation", Path("bench-memory.jsonl").absolute())
     with tempfile.TemporaryDirectory() as name, served(Path(name) / "home"):
         folder = Path(name)
-        script, log = folder / "script.json", folder / "requests.jsonl"
-        script.write_text(json.dumps(rules()))
-        argv = [sys.executable, str(ROOT / "tests" / "fake_anthropic.py"), "--script", str(script), "--log", str(log)]
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as model:
-            if model.stdout is None:
-                raise TypeError
-            os.environ["ANTHROPIC_BASE_URL"] = "http://" + model.stdout.readline().split()[1]
-            os.environ |= {"ANTHROPIC_API_KEY": "bench", "ADW_HOME": str(folder / "home")}
-            try:
-                rows = list(measured(book, Bench(folder, log)))
-            finally:
-                model.kill()
+        log = folder / "requests.jsonl"
+        with model(folder, rules(), "--log", str(log)) as url:
+            os.environ |= {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "bench", "ADW_HOME": str(folder / "home")}
+            rows = list(measured(book, Bench(folder, log)))
     table("Five issues", ("way", "phases run", "noes", "found done", "recalled for", "calls", "tokens", "saved", "machine"), rows)
     return 0 if book.met else 1
 

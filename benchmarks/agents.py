@@ -14,6 +14,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +33,34 @@ from benchmarks.small import MB, Figure, adw, own_memory, repository, timed
 ROUNDS, AGENTS = 9, 10
 HANGS = "time.sleep(3600)"
 ANSWER: dict[str, Any] = {"summary": "Do it.", "files": [], "items": []}
-SCRIPT = [
+SCRIPT: list[dict[str, Any]] = [
     {"match": "Plan how", "turns": [{"tools": [{"name": "StructuredOutput", "input": ANSWER}]}, {"text": "ok"}]},
     {"match": "Resolve the", "turns": [{"tools": [{"name": "Bash", "input": {"command": f"python3 -c 'import time; {HANGS}'"}}]}]},
 ]
 ROOT = Path(__file__).parent.parent
 
 
-def model(folder: Path) -> "tuple[subprocess.Popen[str], str]":
-    """A scripted model on loopback, and its address."""
+@contextmanager
+def model(folder: Path, rules: list[dict[str, Any]], *options: str) -> Iterator[str]:
+    """For the block, a scripted model on loopback; its address."""
     script = folder / "script.json"
-    script.write_text(json.dumps(SCRIPT))
-    server = subprocess.Popen([sys.executable, str(ROOT / "tests" / "fake_anthropic.py"), "--script", str(script)], stdout=subprocess.PIPE, text=True)
-    if server.stdout is None:
-        raise TypeError
-    return server, "http://" + server.stdout.readline().split()[1]
+    script.write_text(json.dumps(rules))
+    argv = [sys.executable, str(ROOT / "tests" / "fake_anthropic.py"), "--script", str(script), *options]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as server:
+        if server.stdout is None:
+            raise TypeError
+        try:
+            yield "http://" + server.stdout.readline().split()[1]
+        finally:
+            server.kill()
+
+
+def find_claude() -> None:
+    """Have the Claude Code CLI that the tests drive found first."""
+    cli = next(ROOT.glob(".clis/node_modules/@anthropic-ai/claude-code-linux-*/claude"), None)
+    if cli is None:
+        sys.exit("the Claude Code CLI is not there: make clis")
+    os.environ["PATH"] = f"{cli.parent}{os.pathsep}{os.environ['PATH']}"
 
 
 def bare(folder: Path, prompt: str, argv: list[str]) -> None:
@@ -138,23 +152,16 @@ def memory(folder: Path) -> Iterator[Figure]:
 
 def main() -> int:
     """Measure all and print it."""
-    cli = next(ROOT.glob(".clis/node_modules/@anthropic-ai/claude-code-linux-*/claude"), None)
-    if cli is None:
-        sys.exit("the Claude Code CLI is not there: make clis")
-    os.environ["PATH"] = f"{cli.parent}{os.pathsep}{os.environ['PATH']}"
+    find_claude()
     figures = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["ADW_HOME"] = str(folder / "home")
-        server, os.environ["ANTHROPIC_BASE_URL"] = model(folder)
-        try:
+        with model(folder, SCRIPT) as os.environ["ANTHROPIC_BASE_URL"]:
             for measure in (overhead, memory):
                 for figure in measure(folder):
                     print(figure, flush=True)
                     figures.append(figure)
-        finally:
-            server.kill()
-            server.wait()
     return 0 if all(figure.met for figure in figures) else 1
 
 

@@ -54,12 +54,17 @@ def git(folder: Path, *args: str) -> str:
     return subprocess.run(["git", "-C", str(folder), *args], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def repository(folder: Path, files: int) -> Path:
-    """A repository with so many small files, and a second commit that changes a few."""
-    folder.mkdir()
+def init(folder: Path) -> None:
+    """Make a folder a repository of somebody's."""
     git(folder, "init", "-q", "-b", "main")
     git(folder, "config", "user.name", "bench")
     git(folder, "config", "user.email", "bench@example.invalid")
+
+
+def repository(folder: Path, files: int) -> Path:
+    """A repository with so many small files, and a second commit that changes a few."""
+    folder.mkdir()
+    init(folder)
     for number in range(files):
         path = folder / f"d{number % 100}" / f"f{number}.txt"
         path.parent.mkdir(exist_ok=True)

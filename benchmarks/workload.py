@@ -16,7 +16,7 @@ from typing import Any
 from adw.agents.scripted import PLAYER
 from adw.forecast import Forecast
 from adw.model import Issue
-from benchmarks.small import git
+from benchmarks.small import git, init
 
 MINUTES = {"plan": 3, "build": 7, "test": 4, "review": 3, "document": 0}
 WARM = "warm"  # the issue that is delivered before anything is measured: what is measured is not the making of servers and slots
@@ -123,9 +123,7 @@ class Workload:
             path.write_text(text)
         script.write_text(json.dumps(self.script()))
         (hub / "adw.toml").write_text(CONFIG.format(script=json.dumps(str(script)), test=TEST, slots=slots, variable=TEST_SECONDS))
-        git(hub, "init", "-q", "-b", "main")
-        git(hub, "config", "user.name", "bench")
-        git(hub, "config", "user.email", "bench@example.invalid")
+        init(hub)
         git(hub, "add", "-A")
         git(hub, "commit", "-qm", "first")
         for issue in (*self.issues, Issue(id=WARM, title="Add warm", body="please")):
