@@ -73,6 +73,7 @@ class Progress:
     waits: str = ""  # what a run waits for that has not begun
     cores: int = 0  # of the machine that the run is on
     host: str = ""  # its name
+    hosts: set[str] = field(default_factory=set)  # of a cluster, on which phases ran
     calls: Counter[int] = field(default_factory=Counter)  # of models, by the minute
     waited: dict[str, list[float]] = field(default_factory=dict)  # seconds that phases waited for a slot, by phase
     ran: int = 0
@@ -205,6 +206,7 @@ class Progress:
 
     def _phase(self, event: dict[str, Any]) -> None:
         state, phase = event["state"], event["phase"]
+        self.hosts |= {event["host"]} if event.get("host") else set()
         if event.get("pieces"):
             self._whole(event)
             return

@@ -32,7 +32,7 @@ def draw(file: Path, windows: Sequence[Window], run: Timeline, cores: int = 0, t
             panel(_Panel(axes, windows, run, cores))
             axes.set_xlim(0, max(run.wall, run.elapsed(windows[-1].until), 0.001))
             axes.set_ylim(0, None)
-            axes.yaxis.set_major_locator(MaxNLocator(4))
+            axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
             axes.xaxis.set_major_locator(Clock())
             axes.xaxis.set_major_formatter(FuncFormatter(clock))
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.05), fontsize=7.5)
