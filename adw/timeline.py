@@ -104,7 +104,10 @@ class Timeline:
             return _last(other for other in before if other.at_work)
         if own and bar.begins - own.ends <= SOON:
             return own
-        return _last(other for other in before if phase_of(other.phase) in {"test", "land"} or other is own)
+        gate = _last(other for other in before if phase_of(other.phase) in {"test", "land"} or other is own)
+        if gate and bar.begins - gate.ends <= SOON:
+            return gate
+        return _last(other for other in before if bar.begins - other.ends <= SOON) or gate
 
 
 def _last(bars: Iterable[Bar]) -> Bar | None:

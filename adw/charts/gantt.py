@@ -116,7 +116,7 @@ def _issues(panel: _Panel, issues: Sequence[str]) -> None:
             axes.add_patch(Rectangle((begins, rows[wait.issue] - 0.4), ends - begins, 0.8, linewidth=0, gid=f"wait-{wait.issue}", **WAITS[wait.reason]))
     for issue, row in rows.items():
         bars = [bar for bar in run.bars if bar.issue == issue]
-        for bar, (layer, deep) in _layers([bar for bar in bars if bar.state != "cached"], run.wall / THIN).items():
+        for bar, (layer, deep) in layers([bar for bar in bars if bar.state != "cached"], run.wall / THIN).items():
             panel.bar(bar, row - 0.4 + 0.8 * (layer + 0.5) / deep, 0.8 / deep)
         for bar in bars:
             if bar.state == "cached":
@@ -127,7 +127,7 @@ def _issues(panel: _Panel, issues: Sequence[str]) -> None:
     panel.label([_short(issue if issue == titles[issue] else titles[issue] if issue == BASE else f"{issue}: {titles[issue]}") for issue in issues])
 
 
-def _layers(bars: Iterable[Bar], thin: float) -> dict[Bar, tuple[int, int]]:
+def layers(bars: Iterable[Bar], thin: float) -> dict[Bar, tuple[int, int]]:
     """The layer of each bar, of how many: what is at work at the same time is one above the other. What is thin is in nobody's way."""
     found, together, free = dict[Bar, tuple[int, int]](), dict[Bar, int](), list[float]()
     for bar in bars:

@@ -1,6 +1,7 @@
 """What a run used of its machine over time: CPU, memory, slots, network and calls of models, disk."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from adw.charts.drawing import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, RED, Clock, clock, drawn, stacked
 from adw.errors import Misuse
 from adw.timeline import Timeline
-from adw.usage import GAP, MB, Window
+from adw.usage import GAP, KB, MB, Window
 
 WIDTH, HEIGHT = 11.0, 1.55  # inches; of a panel
 MINUTE = 60.0
@@ -41,35 +42,42 @@ def draw(file: Path, windows: Sequence[Window], run: Timeline, cores: int = 0, t
             figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
 
 
+def steps(windows: Sequence[Window], run: Timeline, name: str, *, peak: bool = False) -> tuple[list[float], list[float]]:
+    """Times and values of what was measured, one of `Used`, as steps; nothing while nobody was at it."""
+    times, values = list[float](), list[float]()
+    for before, window in zip((None, *windows), windows, strict=False):
+        since, until = run.elapsed(window.since), run.elapsed(window.until)
+        value = getattr(window.peak if peak else window.mean, name)
+        if before and window.since - before.until > GAP:
+            times, values = [*times, times[-1], since], [*values, 0.0, 0.0]
+        times, values = [*times, since, until], [*values, value, value]
+    return times, values
+
+
+@dataclass(frozen=True, slots=True)
 class _Panel:
     """One picture of several over the same time."""
 
-    def __init__(self, axes: Axes, windows: Sequence[Window], run: Timeline, cores: int) -> None:
-        self.axes, self.run, self.cores, self._windows = axes, run, cores, windows
+    axes: Axes
+    windows: Sequence[Window]
+    run: Timeline
+    cores: int
 
-    def over_time(self, name: str, each: float = 1.0, *, peak: bool = False) -> tuple[list[float], list[float]]:
-        """Times and values of what was measured, as steps; nothing while nobody was at it."""
-        times, values = list[float](), list[float]()
-        for before, window in zip((None, *self._windows), self._windows, strict=False):
-            since, until = self.run.elapsed(window.since), self.run.elapsed(window.until)
-            value = getattr(window.peak if peak else window.mean, name) / each
-            if before and window.since - before.until > GAP:
-                times, values = [*times, times[-1], since], [*values, 0.0, 0.0]
-            times, values = [*times, since, until], [*values, value, value]
-        return times, values
-
-    def line(self, name: str, each: float = 1.0, **look: Any) -> None:
+    def line(self, name: str, unit: float, **look: Any) -> None:
         """A line of means, with what it was at most as a pale area behind it."""
-        times, values = self.over_time(name, each)
-        self.axes.fill_between(times, values, self.over_time(name, each, peak=True)[1], color=look["color"], alpha=0.25, linewidth=0)
-        self.axes.plot(times, values, linewidth=1.4, gid=name, **look)
+        (times, means), (_, peaks) = (steps(self.windows, self.run, name, peak=peak) for peak in (False, True))
+        means, peaks = [value / unit for value in means], [value / unit for value in peaks]
+        self.axes.fill_between(times, means, peaks, color=look["color"], alpha=0.25, linewidth=0)
+        self.axes.plot(times, means, linewidth=1.4, gid=name, **look)
 
 
 def _cpu(panel: _Panel) -> None:
     """Cores, one above the other: what is at the top is what the machine had to do."""
     parts = [("agents_cpu", AGENTS), ("adw_cpu", ADW), ("others_cpu", OTHERS), ("stolen_cpu", {"color": RED, "label": "stolen by other guests"})]
-    values = [panel.over_time(name)[1] for name, _ in parts]
-    found = panel.axes.stackplot(panel.over_time("load")[0], values, colors=[look["color"] for _, look in parts], labels=[look["label"] for _, look in parts])
+    values = [steps(panel.windows, panel.run, name)[1] for name, _ in parts]
+    found = panel.axes.stackplot(
+        steps(panel.windows, panel.run, "load")[0], values, colors=[look["color"] for _, look in parts], labels=[look["label"] for _, look in parts]
+    )
     for area, (name, _) in zip(found, parts, strict=True):
         area.set_gid(name)
         area.set_linewidth(0)
@@ -107,8 +115,8 @@ def _counted(spans: Sequence[tuple[float, float]]) -> tuple[list[float], list[in
 
 
 def _network(panel: _Panel) -> None:
-    panel.line("network", 1e3, color=PURPLE, label="the host's network")
-    panel.line("loopback", 1e3, color=GREY, label="loopback")
+    panel.line("network", KB, color=PURPLE, label="the host's network")
+    panel.line("loopback", KB, color=GREY, label="loopback")
     panel.axes.set_ylabel("kB a second")
 
 
