@@ -24,9 +24,10 @@ OUTLINE: dict[str, Any] = {"facecolor": "none", "edgecolor": INK, "linewidth": 1
 ILL = ("no", "failed", "cut")
 WIDTH, AROUND = 13.0, 2.0  # inches; of the height, what is no row
 SLOT, ISSUE = 0.26, 0.24  # inches of a row
-TALLEST = 20.0  # inches of all rows: beyond that they get thinner
+TALLEST = 18.0  # inches of all issues, and a quarter of that of all slots: beyond that rows get thinner
 LABEL, LETTER = 0.135, 0.06  # inches of a row's name, and of a letter in a bar
 READABLE = 0.13  # inches of a bar's height from which on it has words
+WAIT = 0.3  # of a row's height
 THIN = 500  # of the width: what is narrower is drawn so wide, and takes no layer of its own
 AGAIN = "////"  # a try that is not the first
 
@@ -37,8 +38,7 @@ def draw(file: Path, run: Timeline, title: str = "") -> None:
         msg = "there is no picture to draw of the run: no phase has been at work in it"
         raise Misuse(msg)
     slots, issues = sorted(set(run.lanes.values())), list(dict.fromkeys(bar.issue for bar in run.bars))
-    scale = min(1.0, TALLEST / (len(slots) * SLOT + len(issues) * ISSUE))
-    heights = (max(0.6, len(slots) * SLOT * scale), max(0.6, len(issues) * ISSUE * scale))
+    heights = [max(0.6, min(len(slots) * SLOT, TALLEST / 4)), max(0.6, min(len(issues) * ISSUE, TALLEST))]
     with drawn(file, WIDTH, sum(heights) + AROUND) as figure:
         above, below = stacked(figure, heights, sharex=True)
         _slots(_Panel(above, run, "slot", heights[0] / len(slots), frozenset(run.critical)), slots)
@@ -82,7 +82,8 @@ class _Panel:
         words = (f"{bar.issue} {bar.phase}", bar.issue) if self.kind == "slot" else (bar.phase,)
         if word := next((word for word in words if len(word) <= room), ""):
             colour = "white" if _colour(bar) in DARK else INK
-            self.axes.text(at, middle, word, ha="center", va="center", fontsize=6.5, color=colour, clip_on=True)
+            behind = {"facecolor": _colour(bar), "linewidth": 0, "pad": 0.6} if bar.attempt > 1 else None
+            self.axes.text(at, middle, word, ha="center", va="center", fontsize=6.5, color=colour, bbox=behind, clip_on=True)
 
     def label(self, names: Sequence[str]) -> None:
         """Name the rows, or as many of them as there is room for; and what all panels have."""
@@ -96,8 +97,9 @@ class _Panel:
         self.axes.xaxis.set_major_formatter(FuncFormatter(clock))
         for at, seconds in self.run.pauses:
             self.axes.axvline(at, color=RED, linewidth=1, linestyle="--", gid="pause")
-            place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "xytext": (3, -8), "textcoords": "offset points"}
-            self.axes.annotate(f"stopped for {clock(seconds)}", (at, 1), fontsize=7, color=RED, **place)
+            if self.kind == "slot":  # between the panels, where nothing else is
+                place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "xytext": (3, -3), "textcoords": "offset points", "va": "top"}
+                self.axes.annotate(f"stopped for {clock(seconds)}", (at, 0), fontsize=7, color=RED, **place)
 
 
 def _slots(panel: _Panel, slots: Sequence[tuple[str, int]]) -> None:
@@ -113,7 +115,7 @@ def _issues(panel: _Panel, issues: Sequence[str]) -> None:
     for wait in run.waits:
         if wait.issue in rows:
             begins, ends = run.elapsed(wait.begins), run.elapsed(wait.ends)
-            axes.add_patch(Rectangle((begins, rows[wait.issue] - 0.4), ends - begins, 0.8, linewidth=0, gid=f"wait-{wait.issue}", **WAITS[wait.reason]))
+            axes.add_patch(Rectangle((begins, rows[wait.issue] - WAIT / 2), ends - begins, WAIT, linewidth=0, gid=f"wait-{wait.issue}", **WAITS[wait.reason]))
     for issue, row in rows.items():
         bars = [bar for bar in run.bars if bar.issue == issue]
         for bar, (layer, deep) in layers([bar for bar in bars if bar.state != "cached"], run.wall / THIN).items():
@@ -122,7 +124,9 @@ def _issues(panel: _Panel, issues: Sequence[str]) -> None:
             if bar.state == "cached":
                 axes.plot(run.elapsed(bar.begins), row, marker="d", markersize=3.5, color=_colour(bar), markeredgewidth=0, gid=f"cached-{bar.name}")
             if bar.phase == "land" and bar.state == "done":
-                axes.plot(run.elapsed(bar.ends), row, marker=">", markersize=5, color=INK, markeredgewidth=0, gid=f"landed-{issue}", clip_on=False)
+                axes.plot(
+                    run.elapsed(bar.ends), row, marker=">", markersize=6, color=INK, markeredgecolor="white", zorder=5, gid=f"landed-{issue}", clip_on=False
+                )
     titles = {issue: run.titles.get(issue, issue) for issue in issues} | {BASE: "the branch as it is"}
     panel.label([_short(issue if issue == titles[issue] else titles[issue] if issue == BASE else f"{issue}: {titles[issue]}") for issue in issues])
 
