@@ -57,7 +57,7 @@ class Timeline:
     waits: Sequence[Wait]
     titles: Mapping[str, str]  # of the issues, in the run's order
     ends: Mapping[str, str]  # how issues ended
-    slots: int  # that were lent when it began
+    lent: Sequence[tuple[float, int]]  # how many slots, from when on
     spans: Sequence[tuple[float, float]]  # in which the run's process was there
     calls: Sequence[tuple[float, int]] = field(default=())  # to models: when they were counted, and how many
 
@@ -130,7 +130,7 @@ class _Told:
         self._open: dict[Key, tuple[float, str]] = {}  # what runs: since when, and where
         self._asked: dict[str, float] = {}  # who waits for a person
         self._given: dict[Key, float] = {}
-        self._titles, self._ends, self._slots = dict[str, str](), dict[str, str](), 0
+        self._titles, self._ends, self._lent = dict[str, str](), dict[str, str](), list[tuple[float, int]]()
         self._spans: list[list[float]] = []
         self._last = 0.0  # when something was heard of the run's process
         self._over = True
@@ -158,9 +158,12 @@ class _Told:
         self._open.clear()
         self._asked.clear()
 
-    def _flow_started(self, _at: float, event: Event) -> None:
-        self._slots = event.get("slots", 0)
-        self._added(0.0, event)
+    def _flow_started(self, at: float, event: Event) -> None:
+        self._lent.append((at, event.get("slots", 0)))
+        self._added(at, event)
+
+    def _slots(self, at: float, event: Event) -> None:
+        self._lent.append((at, event["now"]))
 
     def _added(self, _at: float, event: Event) -> None:
         self._titles |= {issue["id"]: issue["title"] for issue in event["issues"]}
@@ -198,4 +201,4 @@ class _Told:
         """The run as far as it is known."""
         self._cut()
         bars = sorted(self._bars, key=lambda bar: (bar.begins, bar.ends))
-        return Timeline(bars, self._waits, self._titles, self._ends, self._slots, [(begin, end) for begin, end in self._spans], self._calls)
+        return Timeline(bars, self._waits, self._titles, self._ends, self._lent, [(begin, end) for begin, end in self._spans], self._calls)

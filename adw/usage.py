@@ -98,9 +98,9 @@ def read(file: Path) -> list[Window]:
     return found
 
 
-def summed(file: Path) -> Window | None:
+def summed(windows: Sequence[Window]) -> Window | None:
     """The whole run as one window; None if nothing was measured. Pauses do not count."""
-    return joined(windows) if (windows := read(file)) else None
+    return joined(windows) if windows else None
 
 
 class Book:
@@ -174,6 +174,7 @@ def told(progress: Progress, used: Window | None) -> list[str]:
     return lines
 
 
-def flat(whole: Window | None) -> dict[str, Any]:
+def flat(windows: Sequence[Window]) -> dict[str, Any]:
     """The same for scripts: mean and peak of each, empty if nothing was measured."""
+    whole = summed(windows)
     return {"mean": _rounded(whole.mean), "peak": _rounded(whole.peak)} if whole else {}

@@ -99,8 +99,8 @@ def _slots(panel: _Panel) -> None:
     waits = [(run.elapsed(wait.begins), run.elapsed(wait.ends)) for wait in run.waits if wait.reason == "slot"]
     panel.axes.fill_between(*_counted(waits), color=PALE, step="post", label="wait for a slot", gid="waiting")
     panel.axes.plot(*_counted(work), drawstyle="steps-post", color=GREEN, linewidth=1.4, label="phases at work", gid="working")
-    if run.slots:
-        panel.axes.axhline(run.slots, color=INK, linewidth=0.8, linestyle="--", label=f"all {run.slots} slots")
+    times, lent = zip(*[(run.elapsed(at), number) for at, number in run.lent], (run.wall, run.lent[-1][1]), strict=True) if run.lent else ((), ())
+    panel.axes.plot(times, lent, drawstyle="steps-post", color=INK, linewidth=0.8, linestyle="--", label="slots that are lent", gid="lent")
     panel.axes.set_ylabel("phases")
 
 

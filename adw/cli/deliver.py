@@ -139,7 +139,7 @@ def outcome(journal: Journal) -> dict[str, Any]:
         "checks": {name: progress.standing(name) for name in progress.checks},
         "flaky": [{"issue": issue, "try": number, "phase": phase} for issue, number, phase in progress.flaky],
         "limits": {"breaker": progress.breaker, "agents": progress.limit or None, "slots": progress.lent, "throttled": progress.throttled},
-        "used": usage.flat(usage.summed(journal.resources)),
+        "used": usage.flat(usage.read(journal.resources)),
         "issues": rows,
     }
 

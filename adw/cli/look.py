@@ -71,7 +71,7 @@ def status(run: str, repo: Path, *, as_json: bool) -> None:
     console.print(f"\n[bold]{newest.folder.name}[/bold]", highlight=False)
     console.print(table(progress, progress.last, console.width))
     summary(console, progress, max(0.1, progress.last - progress.started))
-    for line in usage.told(progress, usage.summed(newest.resources)):
+    for line in usage.told(progress, usage.summed(usage.read(newest.resources))):
         console.print(Text(line, "dim"), soft_wrap=True)
     if progress.ui:
         console.print(in_ui(progress.ui), soft_wrap=True)

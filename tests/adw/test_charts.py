@@ -122,7 +122,7 @@ def test_what_was_used_is_drawn_over_the_time_of_the_run_with_a_gap_where_nobody
     drawn = ids(file)
     for name in ("agents_cpu", "adw_cpu", "others_cpu", "stolen_cpu", "agents_memory", "adw_memory", "network", "loopback", "pool_disk", "home_disk"):
         assert name in drawn
-    assert {"waiting", "working"} <= set(drawn)
+    assert {"waiting", "working", "lent"} <= set(drawn)
     assert "all 2 cores" in text(file)
     assert "calls a minute" in text(file)
     times, values = resources.steps(windows, run, "agents_cpu")

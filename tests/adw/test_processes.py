@@ -12,6 +12,7 @@ import pytest
 
 from adw import proc
 from adw.processes import Trees, descendants
+from tests.adw import tools
 from tests.adw.tools import gone, number_in, until
 
 MB = 10**6
@@ -19,6 +20,19 @@ BURN = "import time\nwhile time.process_time() < {}: pass\n"
 HOLD = "held = b'a' * 200_000_000\n"
 SAY = "import os\nopen('pid.new', 'w').write(str(os.getpid()) + '\\n')\nos.rename('pid.new', 'pid')\n"
 WAIT = "import os, time\nwhile not os.path.exists('enough'): time.sleep(0.01)\n"
+
+FORKS = """
+import os
+from adw.processes import Trees
+held, trees = b"a" * 300_000_000, Trees(lambda: 0)
+before = trees.look().adw_memory
+ours, theirs = os.pipe()
+if os.fork() == 0:
+    os.close(theirs)
+    os.read(ours, 1)  # until its parent ends
+    os._exit(0)
+print(before, trees.look().adw_memory)
+"""
 
 
 @pytest.fixture
@@ -67,6 +81,13 @@ def test_what_begins_and_ends_between_two_looks_counts_for_the_agents(trees: Tre
     after = trees.look()
     assert after.agents_cpu - before.agents_cpu > 0.39
     assert after.adw_cpu - before.adw_cpu < 0.2
+
+
+def test_a_child_that_is_only_just_forked_holds_nothing_of_its_own() -> None:
+    with tools.python(FORKS) as process:
+        told, _ = process.communicate(timeout=tools.LIMIT)
+    before, now = map(int, told.split())
+    assert 300 * MB < before <= now < before + 100 * MB
 
 
 def test_what_adw_itself_starts_counts_for_adw(trees: Trees) -> None:

@@ -77,6 +77,11 @@ def test_the_slots_of_each_host_are_its_own() -> None:
     assert sorted(run.lanes.values()) == [("blue", 1), ("blue", 1), ("red", 1)]
 
 
+def test_slots_are_lent_as_the_run_says() -> None:
+    fewer = {"event": "slots", "timestamp": 5.0, "now": 1, "size": 4, "reason": "it is crowded"}
+    assert timeline(told(begun(0, "a", slots=4), fewer, ended(9))).lent == [(0, 4), (5, 1)]
+
+
 def test_who_waits_for_a_person_waits_until_the_answer() -> None:
     asks = [{"event": "approval", "timestamp": at, "issue": "a", "gate": "plan", "state": state} for at, state in ((3.0, "wanted"), (8.0, "given"))]
     (wait,) = timeline(told(begun(0, "a"), asks, ended(9))).waits

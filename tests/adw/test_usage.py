@@ -30,7 +30,7 @@ def test_however_long_a_run_is_its_file_stays_small_and_tells_the_same(tmp_path:
     found = written(tmp_path / "r.jsonl", *(window(at, agents_cpu=2.0 if at == 777 else 1.0, all_memory=123e9) for at in range(number)))
     assert MOST // 4 < len(found) <= MOST
     assert (tmp_path / "r.jsonl").stat().st_size < 700 * MOST
-    whole = usage.summed(tmp_path / "r.jsonl")
+    whole = usage.summed(usage.read(tmp_path / "r.jsonl"))
     assert whole is not None
     assert (whole.since, whole.until) == (0, number)
     assert whole.mean.agents_cpu == pytest.approx(1.0 + 1 / number, abs=1e-3)
@@ -62,14 +62,14 @@ def test_a_line_that_a_crash_cut_off_is_left_out_and_a_name_of_another_version_i
 
 def test_means_go_by_time(tmp_path: Path) -> None:
     written(tmp_path / "r.jsonl", window(0, 1.0, adw_cpu=1.0), window(1, 3.0, adw_cpu=0.0))
-    whole = usage.summed(tmp_path / "r.jsonl")
+    whole = usage.summed(usage.read(tmp_path / "r.jsonl"))
     assert whole is not None
     assert (whole.mean.adw_cpu, whole.peak.adw_cpu) == (0.25, 1.0)
 
 
 def test_of_a_run_that_was_not_watched_nothing_is_told(tmp_path: Path) -> None:
-    assert usage.summed(tmp_path / "none") is None
-    assert usage.flat(None) == {}
+    assert usage.summed(usage.read(tmp_path / "none")) is None
+    assert usage.flat([]) == {}
     assert usage.told(folded(phase("done")), None) == []
 
 
