@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from adw.progress import Progress
@@ -109,7 +110,7 @@ class Book:
     def __init__(self, file: Path) -> None:
         self._file = file
         before = read(file)  # a run that goes on
-        self.each = max((window.seconds for window in before), default=0.0)  # seconds that a line stands for
+        self.each = _usual(before) if len(before) >= MOST // 2 else 0.0  # seconds that a line stands for at least; 0: they come as they are
         self._count, self._open = len(before), list[Window]()
 
     def add(self, window: Window) -> None:
@@ -141,7 +142,11 @@ class Book:
         whole = self._file.with_suffix(".new")
         whole.write_text("".join(f"{window.line()}\n" for window in windows), encoding="utf-8")
         whole.replace(self._file)
-        self._count, self.each = len(windows), max(window.seconds for window in windows)
+        self._count, self.each = len(windows), _usual(windows)
+
+
+def _usual(windows: Sequence[Window]) -> float:
+    return median(window.seconds for window in windows)
 
 
 def sentences(whole: Window, cores: int) -> list[str]:

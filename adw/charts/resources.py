@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,14 @@ def draw(file: Path, windows: Sequence[Window], run: Timeline, cores: int = 0, t
             figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
 
 
-def steps(windows: Sequence[Window], run: Timeline, name: str, *, peak: bool = False) -> tuple[list[float], list[float]]:
-    """Times and values of what was measured, one of `Used`, as steps; nothing while nobody was at it."""
+def steps(windows: Sequence[Window], run: Timeline, name: str, *, peak: bool = False, gap: float = 0.0) -> tuple[list[float], list[float]]:
+    """Times and values of what was measured, one of `Used`, as steps; `gap` where the run was stopped."""
     times, values = list[float](), list[float]()
     for before, window in zip((None, *windows), windows, strict=False):
         since, until = run.elapsed(window.since), run.elapsed(window.until)
         value = getattr(window.peak if peak else window.mean, name)
         if before and window.since - before.until > GAP:
-            times, values = [*times, times[-1], since], [*values, 0.0, 0.0]
+            times, values = [*times, times[-1], since], [*values, gap, gap]
         times, values = [*times, since, until], [*values, value, value]
     return times, values
 
@@ -65,7 +66,7 @@ class _Panel:
 
     def line(self, name: str, unit: float, **look: Any) -> None:
         """A line of means, with what it was at most as a pale area behind it."""
-        (times, means), (_, peaks) = (steps(self.windows, self.run, name, peak=peak) for peak in (False, True))
+        (times, means), (_, peaks) = (steps(self.windows, self.run, name, peak=peak, gap=nan) for peak in (False, True))
         means, peaks = [value / unit for value in means], [value / unit for value in peaks]
         self.axes.fill_between(times, means, peaks, color=look["color"], alpha=0.25, linewidth=0)
         self.axes.plot(times, means, linewidth=1.4, gid=name, **look)

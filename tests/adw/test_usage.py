@@ -46,10 +46,11 @@ def test_a_pause_stays_a_pause_when_lines_are_joined(tmp_path: Path) -> None:
     assert sum(one.seconds for one in found) == MOST
 
 
-def test_a_run_that_goes_on_writes_windows_as_long_as_before(tmp_path: Path) -> None:
-    written(tmp_path / "r.jsonl", window(0, 8.0))
-    found = written(tmp_path / "r.jsonl", *(window(at) for at in range(100, 116)))
-    assert [one.seconds for one in found] == [8.0, 8.0, 8.0]
+def test_a_long_run_that_goes_on_writes_windows_as_long_as_before_and_a_short_one_as_they_come(tmp_path: Path) -> None:
+    written(tmp_path / "long", *(window(4 * at, 4.0) for at in range(MOST - 100)))
+    assert [one.seconds for one in written(tmp_path / "long", *(window(at) for at in range(10_000, 10_016)))[-5:]] == [4.0] * 5
+    written(tmp_path / "short", window(0, 4.0))
+    assert [one.seconds for one in written(tmp_path / "short", window(10), window(11))] == [4.0, 1.0, 1.0]
 
 
 def test_a_line_that_a_crash_cut_off_is_left_out_and_a_name_of_another_version_ignored(tmp_path: Path) -> None:
