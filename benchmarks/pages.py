@@ -1,0 +1,101 @@
+"""Results as Markdown: for the terminal, for the Prefect UI and for `docs/benchmarks.md`. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from benchmarks.levels import Level, Table, tables
+from benchmarks.results import Line, Spread, figures, loads, spread, trials
+from benchmarks.workflow import by_phase
+
+ROWS = ("Planning", "plan", 1.0, 1.0), ("Code generation", "build", 1.3, 1.5), ("Testing", "test", 1.5, 2.0), ("Review", "review", 1.3, 1.5)
+SWITCHED = ("one after another, by adw", "full stack")  # the levels whose phases are compared
+
+
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def page(lines: Sequence[Line]) -> str:
+    """All tables that there are results for."""
+    parts = [part for table in tables().values() if (part := of_table(table, lines))]
+    rest = figures(line for line in lines if "table" not in line)
+    if rest:
+        parts.append(grid(("figure", "median", "spread"), ([name, f"{found.middle:.3g} {unit}", _range(found)] for (name, unit), found in rest.items())))
+    return "\n\n".join(parts)
+
+
+def of_table(table: Table, lines: Iterable[Line]) -> str:
+    """A table of the analysis, beside what was measured; nothing if nothing was."""
+    found = trials(lines, table.name)
+    if not found:
+        return ""
+    if table.name == "money":
+        return f"**{table.title}**\n\n" + _money(table, found)
+    head = ["", "time", "spread", "times as fast", "the analysis", "against it", "best schedule", "of it", *(["efficiency"] if table.name == "agents" else [])]
+    rows = [list(_row(table, level, found[level.name])) for level in table.levels if level.name in found]
+    notes = list(_notes(table, found))
+    return f"**{table.title}**\n\n" + "\n\n".join([grid(head, rows), *notes])
+
+
+def _row(table: Table, level: Level, lines: Sequence[Line]) -> Iterator[str]:
+    minute, wall, speed = float(lines[0]["minute"]), spread(lines, "wall"), faster(lines)
+    yield level.name + (f" (aim: {level.aim:g}×)" if level.aim else "")
+    yield f"{wall.middle / minute:.2f} min"
+    yield f"{min(wall.values) / minute:.2f}–{max(wall.values) / minute:.2f}"  # noqa: RUF001 - an en dash between numbers
+    yield f"{speed:.2f}×" + (" ✗" if level.aim and speed < level.aim else "")
+    yield f"{level.speed:.2f}×" if level.speed else ""
+    yield f"{speed / level.speed:.2f}" if level.speed else ""
+    yield f"{lines[0]['best'] / minute:.2f} min"
+    yield f"{wall.middle / lines[0]['best']:.3f}"
+    if table.name == "agents":
+        yield f"{speed / level.switches.slots:.0%}" + (f" ({level.speed / level.switches.slots:.0%})" if level.speed else "")
+
+
+def faster(lines: Sequence[Line]) -> float:
+    """How many times as fast as one after another, which takes what its parts take."""
+    return float(lines[0]["alone"]) / spread(lines, "wall").middle
+
+
+def _notes(table: Table, found: Mapping[str, Sequence[Line]]) -> Iterator[str]:
+    lines = [line for some in found.values() for line in some]
+    machine = lines[0]["machine"]
+    times = {len(some) for some in found.values()}
+    said = f"{min(times)} to {max(times)} times each" if len(times) > 1 else f"{times.pop()} times each"
+    busy = loads(lines)
+    yield (
+        f"{lines[0]['minute']:g} s for a minute of the analysis; {said}; {machine['cores']} cores, {machine['memory_gb']:g} GB, {machine['system']}; "
+        + (f"others were at work, too: {busy}" if busy else "nothing else to do")
+        + "."
+    )
+    worse = [level.name for level in table.levels if level.name in found and level.speed and faster(found[level.name]) < level.speed * 0.995]
+    if worse:
+        yield f"Slower than the analysis says: {', '.join(worse)}."
+
+
+def _money(table: Table, found: Mapping[str, Sequence[Line]]) -> str:
+    head = ("", "a workflow", "tokens", "the analysis")
+    rows = (
+        [level.name, f"${spread(some, 'usd').middle:.2f}", f"{spread(some, 'tokens').middle:,.0f}", f"${level.usd:.2f}" if level.usd else ""]
+        for level in table.levels
+        if (some := found.get(level.name))
+    )
+    return grid(head, rows)
+
+
+def matrix(lines: Sequence[Line]) -> str:
+    """Appendix B: how many times as fast each phase is with everything on, in the one workflow; nothing if that was not measured."""
+    found = trials(lines, "one")
+    if not all(level in found for level in SWITCHED):
+        return ""
+    before, after = ([line["phases"] for line in found[level]] for level in SWITCHED)
+    rows = []
+    for name, phase, low, high in ROWS:
+        slow, fast = (Spread(tuple(one[phase] for one in some)).middle for some in (before, after))
+        said = f"{low:.1f}×" if low == high else f"{low:.1f}–{high:.1f}×"  # noqa: RUF001 - as above
+        rows.append([name, f"{slow / fast:.2f}×", said, f"{by_phase()[phase] / 60:g} min"])
+    return grid(("", "measured", "the analysis", "one after another"), rows)
+
+
+def _range(found: Spread) -> str:
+    return f"{min(found.values):.3g}–{max(found.values):.3g}" if len(found.values) > 1 else ""  # noqa: RUF001 - as above
