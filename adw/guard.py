@@ -52,10 +52,10 @@ def check_disk(path: Path, floor: float) -> None:
         raise DiskFull(msg)
 
 
-def size(folder: Path) -> int:
-    """Bytes of the files below a folder; what vanishes meanwhile does not count."""
+def size(folder: Path, skip: Collection[str] = ()) -> int:
+    """Bytes of the files below a folder, but in those topmost folders; what vanishes meanwhile does not count."""
     total = 0
-    for entry in entries(folder):
+    for entry in entries(folder, skip):
         with suppress(OSError):
             total += entry.stat(follow_symlinks=False).st_size
     return total

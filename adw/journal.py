@@ -2,11 +2,12 @@
 
 One folder for each run, with
 
-    run.json       what was asked for: enough to do it again
-    added/         what was asked for since, a file for each `adw add`
-    events.jsonl   structured events, each with its correlation id (run, issue, phase, try)
-    logs/          what agents and tests printed, a file for each issue, try and phase
-    report.md      how it ended
+    run.json         what was asked for: enough to do it again
+    added/           what was asked for since, a file for each `adw add`
+    events.jsonl     structured events, each with its correlation id (run, issue, phase, try)
+    resources.jsonl  what it used of the machine (`adw.usage`)
+    logs/            what agents and tests printed, a file for each issue, try and phase
+    report.md        how it ended
 
 The live table, `adw status` and `adw show` are read from it, in any process, also after a crash.
 """
@@ -64,6 +65,11 @@ class Journal:
     def order_file(self) -> Path:
         """What was asked for."""
         return self.folder / "run.json"
+
+    @property
+    def resources(self) -> Path:
+        """What was used of the machine."""
+        return self.folder / "resources.jsonl"
 
     @property
     def heart(self) -> Path:

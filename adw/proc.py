@@ -4,7 +4,9 @@ Agents, tests and setup commands run under `keeper.py`, which lets nothing of th
 `sweep` finds what it kept by the lease's marker in the environment.
 """
 
+import math
 import os
+import resource
 import signal
 import sys
 import threading
@@ -34,21 +36,45 @@ __all__ = [
     "go_on",
     "heard",
     "held",
+    "keepers",
     "kept",
     "spawn",
     "stopped",
     "sweep",
     "unwanted",
+    "used",
 ]
 
 MARKER = "ADW_LEASE"
 GRACE = 1.0  # seconds between SIGTERM and SIGKILL
 KEEPER = Path(__file__).with_name("keeper.py")
 
+
+@dataclass
+class _Tally:
+    """What commands that were kept have used, and which keepers are at work."""
+
+    seconds: float = 0.0  # of a core, by those that have ended
+    keepers: set[int] = field(default_factory=set)
+    guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, pid: int) -> None:
+        """A keeper is at work."""
+        with self.guard:
+            self.keepers.add(pid)
+
+    def end(self, pid: int, usage: resource.struct_rusage) -> None:
+        """A keeper has ended; with it all that it kept."""
+        with self.guard:
+            self.keepers.discard(pid)
+            self.seconds += usage.ru_utime + usage.ru_stime
+
+
 # Whether nobody waits any more for what the current task does; set by whoever runs tasks for another process.
 unwanted: ContextVar[Callable[[], bool]] = ContextVar("unwanted", default=lambda: False)
 _lives: "set[_Life]" = set()
 _pulses: dict[Pulse, tuple[str, str]] = {}  # of what is kept now, by issue and phase
+_tally = _Tally()
 _stop = threading.Event()
 
 
@@ -136,27 +162,53 @@ def kept(  # noqa: PLR0913 - what decides how a command runs is this much
     finally:
         os.close(life.theirs)
     cut, silent, pulse = "", False, Pulse(keeper.pid, log, silent_minutes)
+    _tally.begin(keeper.pid)
     _pulses[pulse] = (env.get("ADW_ISSUE", ""), "-".join(filter(None, (env.get("ADW_PHASE"), env.get("ADW_PART")))))
     try:
         while True:
-            try:
-                keeper.wait(timeout=max(0.01, min(0.5, until - time.monotonic())))
+            if _over(keeper, max(0.01, min(0.5, until - time.monotonic()))):
                 break
-            except TimeoutExpired:
-                pulse.look()
-                cut = cut or watch() or ("" if time.monotonic() < until else f"it took longer than {minutes:g} minutes")
-                if pulse.silent and not cut:
-                    cut, silent = f"it printed nothing and did next to nothing for {silent_minutes:g} minutes", True
-                if cut or unwanted.get()():
-                    life.end()
+            pulse.look()
+            cut = cut or watch() or ("" if time.monotonic() < until else f"it took longer than {minutes:g} minutes")
+            if pulse.silent and not cut:
+                cut, silent = f"it printed nothing and did next to nothing for {silent_minutes:g} minutes", True
+            if cut or unwanted.get()():
+                life.end()
     finally:
         life.end()
-        keeper.wait()
+        _over(keeper, math.inf)
         del _pulses[pulse]
     if (keeper.returncode < 0 or sys.platform != "linux") and (marker := env.get(MARKER)):
         sweep(marker)  # the keeper itself was killed, or cannot see sessions of others: what it kept is on its own
     go_on()
     return Ended(128 - keeper.returncode if keeper.returncode < 0 else keeper.returncode, cut, silent, pulse.most)
+
+
+def _over(keeper: "Popen[bytes]", seconds: float) -> bool:
+    """Whether a keeper has ended, waited for at most so long. By `wait4`, as it says what the keeper and all below it have used; Popen does not ask."""
+    until, pause = time.monotonic() + seconds, 0.0005
+    while keeper.returncode is None:
+        pid, status, usage = os.wait4(keeper.pid, os.WNOHANG)
+        if pid:
+            keeper.returncode = os.waitstatus_to_exitcode(status)
+            _tally.end(pid, usage)
+        elif (left := until - time.monotonic()) > 0:
+            pause = min(2 * pause, 0.05)
+            time.sleep(min(pause, left))
+        else:
+            return False
+    return True
+
+
+def keepers() -> list[int]:
+    """The processes that keep commands of this process now."""
+    with _tally.guard:
+        return list(_tally.keepers)
+
+
+def used() -> float:
+    """Seconds of a core that kept commands of this process have used, all together, those that have ended; their keepers included."""
+    return _tally.seconds
 
 
 def held() -> dict[tuple[str, str], int]:

@@ -163,6 +163,12 @@ def own_api() -> str:
     return state["api"] if state else ""
 
 
+def own_pid() -> int:
+    """The process that keeps adw's own server, with the server below it; 0 if it does not run here."""
+    state = _state()
+    return int(state["pid"]) if state and kept() else 0
+
+
 def asks_for_login(address: str) -> bool:
     """Whether an address is one of the UI of adw's own server, which asks a person for its login."""
     state = _state()

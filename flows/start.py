@@ -16,6 +16,7 @@ from adw.issues import markdown
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub, sync
 from adw.model import Issue
+from adw.monitor import Monitor
 from adw.phases import Site
 from adw.pool import Pool
 from flows import blocks
@@ -72,6 +73,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
                 work.memory.begin()
             stack.enter_context(places.watched(cluster.check if cluster else proc.go_on))
             stack.enter_context(throttle.kept())
+            stack.enter_context(Monitor(journal, Pool(hub, config.pool).folder).kept())
             stack.enter_context(at_desk(config, journal))  # for the whole run, though phases come and go
         yield work
         work.checks.settle()
