@@ -24,8 +24,9 @@ from adw.mirror import find_hub
 from benchmarks.agents import find_claude, model
 from benchmarks.journals import Event
 from benchmarks.machine import Book, watched
-from benchmarks.many import newest, read, served, table
+from benchmarks.many import table
 from benchmarks.small import Figure, adw, git, init
+from benchmarks.trial import newest, read, served
 
 WAYS = {
     "neither": (False, False),

@@ -16,6 +16,7 @@ from benchmarks.workload import Workload
 class Level:
     """One way to deliver, and what the analysis says of it (0: nothing)."""
 
+    table: str
     name: str
     switches: Switches
     plain: bool = False  # plain phases instead of the workflow
@@ -38,7 +39,7 @@ class Level:
         alone = self.switches.alone * minute / 60
         if self.by != "adw":  # the phases of a feature one after another, each feature in one worktree
             rounds = -(-self.switches.features // self.switches.slots)
-            return (alone, *[alone / self.switches.features * rounds] * 2)
+            return alone, (shortest := alone / self.switches.features * rounds), shortest
         limits = self.switches.limits
         return alone, limits.bound * minute / 60, limits.best * minute / 60
 
@@ -62,7 +63,7 @@ def tables() -> Mapping[str, Table]:
 def _table(name: str, given: dict[str, Any]) -> Table:
     levels = given.pop("level")
     title = given.pop("title")
-    return Table(name, title, tuple(_level({**given, **level}) for level in levels))
+    return Table(name, title, tuple(_level({"table": name, **given, **level}) for level in levels))
 
 
 def _level(given: dict[str, Any]) -> Level:

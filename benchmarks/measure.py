@@ -2,20 +2,21 @@
 
 from pathlib import Path
 from statistics import median
+from tempfile import mkdtemp
 from typing import Any
 
-from benchmarks.levels import Level, Table
+from benchmarks.levels import Level
 from benchmarks.machine import Book
 from benchmarks.trial import Ran, Trial, phases, told
 
 
-def measured(table: Table, level: Level, number: int, minute: float, folder: Path, book: Book) -> dict[str, Any]:
+def measured(level: Level, number: int, minute: float, folder: Path, book: Book) -> dict[str, Any]:
     """Deliver what a level asks for, in a folder of the benchmark's; returns what was noted."""
     switches = level.switches
-    trial = Trial(folder / f"{table.name}-{table.levels.index(level)}-{number}", folder / "home", level.workload(minute), switches.slots, switches.known)
+    trial = Trial(Path(mkdtemp(dir=folder)), folder / "home", level.workload(minute), switches.slots, switches.known)
     ran = trial.run(level.by)
     alone, bound, best = level.limits(minute)
-    about: dict[str, Any] = {"table": table.name, "level": level.name, "round": number, "minute": minute, "features": switches.features}
+    about: dict[str, Any] = {"table": level.table, "level": level.name, "round": number, "minute": minute, "features": switches.features}
     about |= {"slots": switches.slots, "by": level.by, "wall": ran.wall, "command": ran.command, "alone": alone, "bound": bound, "best": best}
     book.note(ran.seen, **about, **_spent(ran, switches.features), phases={name: median(took) for name, took in phases(ran.events).items()})
     return about

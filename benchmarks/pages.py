@@ -42,7 +42,7 @@ def _row(table: Table, level: Level, lines: Sequence[Line]) -> Iterator[str]:
     minute, wall, speed = float(lines[0]["minute"]), spread(lines, "wall"), faster(lines)
     yield level.name + (f" (aim: {level.aim:g}×)" if level.aim else "")
     yield f"{wall.middle / minute:.2f} min"
-    yield f"{min(wall.values) / minute:.2f}–{max(wall.values) / minute:.2f}"  # noqa: RUF001 - an en dash between numbers
+    yield f"{min(wall.values) / minute:.2f}–{max(wall.values) / minute:.2f}"
     yield f"{speed:.2f}×" + (" ✗" if level.aim and speed < level.aim else "")
     yield f"{level.speed:.2f}×" if level.speed else ""
     yield f"{speed / level.speed:.2f}" if level.speed else ""
@@ -92,10 +92,10 @@ def matrix(lines: Sequence[Line]) -> str:
     rows = []
     for name, phase, low, high in ROWS:
         slow, fast = (Spread(tuple(one[phase] for one in some)).middle for some in (before, after))
-        said = f"{low:.1f}×" if low == high else f"{low:.1f}–{high:.1f}×"  # noqa: RUF001 - as above
+        said = f"{low:.1f}×" if low == high else f"{low:.1f}–{high:.1f}×"
         rows.append([name, f"{slow / fast:.2f}×", said, f"{by_phase()[phase] / 60:g} min"])
     return grid(("", "measured", "the analysis", "one after another"), rows)
 
 
 def _range(found: Spread) -> str:
-    return f"{min(found.values):.3g}–{max(found.values):.3g}" if len(found.values) > 1 else ""  # noqa: RUF001 - as above
+    return f"{min(found.values):.3g}–{max(found.values):.3g}" if len(found.values) > 1 else ""

@@ -96,17 +96,17 @@ class Compared:
 def figures(lines: Iterable[Line]) -> dict[tuple[str, str], Spread]:
     """All that can be compared, by name and unit: a delivery as a multiple of the best schedule, and other figures as they are."""
     found: dict[tuple[str, str], list[float]] = {}
-    for name, unit, value in _told(lines):
-        found.setdefault((name, unit), []).append(value)
+    for name, unit, values in _told(lines):
+        found.setdefault((name, unit), []).extend(values)
     return {what: Spread(tuple(values)) for what, values in found.items()}
 
 
-def _told(lines: Iterable[Line]) -> Iterator[tuple[str, str, float]]:
+def _told(lines: Iterable[Line]) -> Iterator[tuple[str, str, Sequence[float]]]:
     for line in lines:
         if "table" in line:
-            yield f"{line['table']}, {line['level']}, at {line['minute']:g} s a minute, of the best schedule", "x", line["wall"] / line["best"]
+            yield f"{line['table']}, {line['level']}, at {line['minute']:g} s a minute, of the best schedule", "x", [line["wall"] / line["best"]]
         elif "what" in line:
-            yield f"{line['benchmark']}, {line['what']}", line["unit"], float(line["value"])
+            yield f"{line['benchmark']}, {line['what']}", line["unit"], line.get("values", [line["value"]])
 
 
 def compared(old: Sequence[Line], new: Sequence[Line]) -> list[Compared]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from adw.errors import AdwError
+from adw.journal import Journal
 from benchmarks.journals import Event, wall
 from benchmarks.machine import Seen, watched
 from benchmarks.small import adw
@@ -71,7 +72,7 @@ class Trial:
     def adw(self, command: str, issues: str, *, waits: bool = True) -> None:
         """Call adw, to the end."""
         with environment({TEST_SECONDS: f"{self.workload.seconds['test'] if waits else 0:g}", "PYTHONPATH": str(self.folder / "plugin")}):
-            status = adw(self.home, self.folder / "hub", command, str(self.folder / issues)).wait()
+            status = ended(adw(self.home, self.folder / "hub", command, str(self.folder / issues)))
         if status:
             msg = f"adw {command} {issues} ended with status {status}: {newest(self.home).parent}"
             raise AdwError(msg)
@@ -80,20 +81,27 @@ class Trial:
         argv = [sys.executable, "-m", "benchmarks.baseline", str(self.folder), how, str(self.slots)]
         began = time.monotonic()
         with watched() as seen, environment({TEST_SECONDS: f"{self.workload.seconds['test']:g}"}):
-            ended = subprocess.run(argv, capture_output=True, text=True, check=False)
-        if ended.returncode:
-            msg = f"the baseline ended with status {ended.returncode}: {ended.stderr[-2000:]}"
+            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode:
+            msg = f"the baseline ended with status {done.returncode}: {done.stderr[-2000:]}"
             raise AdwError(msg)
         return Ran(read(self.folder / "baseline.jsonl"), time.monotonic() - began, seen)
 
 
+def ended(process: "subprocess.Popen[bytes]") -> int:
+    """The status of a process; it ends with us, if we are told to."""
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+
+
 @contextmanager
 def environment(more: dict[str, str]) -> Iterator[None]:
-    """For the block, more is in the environment, and nothing of a Prefect server that we may use ourselves."""
+    """For the block, more is in the environment."""
     before = dict(os.environ)
-    for name in before:
-        if name.startswith("PREFECT_") and name != "PREFECT_LOGGING_ROOT_LEVEL":
-            del os.environ[name]
     os.environ.update(more)
     try:
         yield
@@ -108,8 +116,7 @@ def served(home: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with environment({"ADW_HOME": str(home)}):
-            subprocess.run([sys.executable, "-m", "adw", "clean", "--server"], check=False, capture_output=True)
+        adw(home, home.parent, "clean", "--server").wait()
 
 
 def newest(home: Path) -> Path:
@@ -119,8 +126,6 @@ def newest(home: Path) -> Path:
 
 def read(file: Path) -> list[Event]:
     """The events of a journal; none if there is none."""
-    from adw.journal import Journal  # noqa: PLC0415
-
     return Journal(file.parent).events()[0]
 
 

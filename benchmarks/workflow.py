@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 from adw.config import SkillsConfig
@@ -46,7 +47,7 @@ class Switches:
 
     def whole(self, skills: list[dict[str, Any]]) -> float:
         """Seconds that skills take together."""
-        return sum(one["seconds"] * (1 if self.skills else one["count"]) for one in skills)
+        return float(sum(one["seconds"] * (1 if self.skills else one["count"]) for one in skills))
 
     def pieces_of(self, feature: str) -> Iterator[Piece]:
         """The pieces of a feature, behind `base`."""
@@ -159,9 +160,11 @@ class Workflow(Workload):
             *(f"{phase} = {json.dumps(names)}" for phase, names in skills.items()),
         ]
         # A group each, as at some seconds a minute adw would not share out modules (`adw.shards.LEAST`); another line each, as one is run once.
-        for group in model()["test"]["groups"] if switches.pieces else ():
-            for letter in "abcdefghijklmnopqrstuvwxyz"[: group["count"]]:
-                lines.append(f'[test.groups.{group["name"]}-{letter}]\ncommand = "sh wait.sh {self.scaled(group["seconds"])} {letter}"')
+        lines += [
+            f'[test.groups.{group["name"]}-{letter}]\ncommand = "sh wait.sh {self.scaled(group["seconds"])} {letter}"'
+            for group in (model()["test"]["groups"] if switches.pieces else ())
+            for letter in ascii_lowercase[: group["count"]]
+        ]
         return "\n".join(lines) + "\n"
 
     def lay_out(self, folder: Path, slots: int, *, whole: bool = False) -> Path:

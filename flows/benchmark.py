@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prefect import State, flow, task
+from prefect import State, flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, Failed
@@ -20,7 +20,7 @@ from adw.home import home
 from benchmarks import growth as growing
 from benchmarks import overheads as alone
 from benchmarks import pages, results
-from benchmarks.levels import Level, Table, tables
+from benchmarks.levels import Level, tables
 from benchmarks.machine import Book
 from benchmarks.measure import measured
 from benchmarks.trial import served
@@ -59,10 +59,13 @@ class Rounds(BaseModel):
     out: str = Field("", description="The file that results are added to.")
 
 
+USUAL, USUAL_SIZES, USUAL_ROUNDS = Settings(), Sizes(), Rounds()
+
+
 @task(name="measure", task_run_name="{level.name}, {number}", cache_policy=NO_CACHE)
-def measure(table: Table, level: Level, number: int, minute: float, folder: Path, book: Book) -> float:
+def measure(level: Level, number: int, minute: float, folder: Path, book: Book) -> float:
     """Deliver what a level asks for, once; the seconds that it took."""
-    return float(measured(table, level, number, minute, folder, book)["wall"])
+    return float(measured(level, number, minute, folder, book)["wall"])
 
 
 def of_table(name: str, settings: Settings) -> State[Any]:
@@ -76,8 +79,9 @@ def of_table(name: str, settings: Settings) -> State[Any]:
     def all_of(folder: Path, book: Book) -> None:
         for number in range(1, settings.repeat + 1):
             for level in chosen:
-                took = measure(table, level, number, settings.minute, folder, book)
-                print(f"{level.name}, {number} of {settings.repeat}: {took:.1f} s, {took / settings.minute:.2f} min of the analysis", flush=True)
+                took = measure(level, number, settings.minute, folder, book)
+                said = f"{took:.1f} s, {took / settings.minute:.2f} min of the analysis"
+                get_run_logger().info("%s, %d of %d: %s", level.name, number, settings.repeat, said)
 
     return _noted(name, settings.out, all_of)
 
@@ -105,49 +109,49 @@ def _workshop() -> Iterator[Path]:
 
 
 @flow(name="benchmark one", description="One workflow, from one after another to the full stack (6.1), and each phase apart (Appendix B).")
-def one(settings: Settings = Settings()) -> State[Any]:
+def one(settings: Settings = USUAL) -> State[Any]:
     """Table 6.1."""
     return of_table("one", settings)
 
 
 @flow(name="benchmark features", description="Five features, by adw, by a plain script and by the analysis' own classes (6.2).")
-def features(settings: Settings = Settings()) -> State[Any]:
+def features(settings: Settings = USUAL) -> State[Any]:
     """Table 6.2."""
     return of_table("features", settings)
 
 
 @flow(name="benchmark agents", description="Ten features with 1 to 10 agents (6.3).")
-def agents(settings: Settings = Settings()) -> State[Any]:
+def agents(settings: Settings = USUAL) -> State[Any]:
     """Table 6.3."""
     return of_table("agents", settings)
 
 
 @flow(name="benchmark resources", description="What one and four agents take of the machine (6.4).")
-def resources(settings: Settings = Settings()) -> State[Any]:
+def resources(settings: Settings = USUAL) -> State[Any]:
     """Table 6.4."""
     return of_table("resources", settings)
 
 
 @flow(name="benchmark money", description="What a workflow costs, by the number of agents (Appendix D).")
-def money(settings: Settings = Settings()) -> State[Any]:
+def money(settings: Settings = USUAL) -> State[Any]:
     """Appendix D."""
     return of_table("money", settings)
 
 
 @flow(name="benchmark small", description="One workflow: what CI looks at.")
-def small(settings: Settings = Settings()) -> State[Any]:
+def small(settings: Settings = USUAL) -> State[Any]:
     """Half a minute."""
     return of_table("small", settings)
 
 
 @flow(name="benchmark overheads", description="Each thing that adw does beside its agents, alone, and its share of a real run.")
-def overheads(settings: Rounds = Rounds()) -> State[Any]:
+def overheads(settings: Rounds = USUAL_ROUNDS) -> State[Any]:
     """Lease, candidate, landing, cache, task, recall, tracker."""
     return _noted("overheads", settings.out, lambda folder, book: alone.measure(folder, book, settings.repeat, submit))
 
 
 @flow(name="benchmark growth", description="More and more issues in a run, files in a repository, commits in its history.")
-def growth(settings: Sizes = Sizes()) -> State[Any]:
+def growth(settings: Sizes = USUAL_SIZES) -> State[Any]:
     """How adw's own time grows."""
     return _noted("growth", settings.out, lambda folder, book: growing.measure(folder, book, settings.issues, settings.files, settings.commits))
 
