@@ -5,9 +5,13 @@ from statistics import median
 from tempfile import mkdtemp
 from typing import Any
 
+from adw import usage
+from benchmarks.journals import steps
 from benchmarks.levels import Level
 from benchmarks.machine import Book
 from benchmarks.trial import Ran, Trial, phases, told
+
+AROUND = 0.5  # seconds around the beginning or the end of a phase in which adw does not only wait
 
 
 def measured(level: Level, number: int, minute: float, folder: Path, book: Book) -> dict[str, Any]:
@@ -18,8 +22,20 @@ def measured(level: Level, number: int, minute: float, folder: Path, book: Book)
     alone, bound, best = level.limits(minute)
     about: dict[str, Any] = {"table": level.table, "level": level.name, "round": number, "minute": minute, "features": switches.features}
     about |= {"slots": switches.slots, "by": level.by, "wall": ran.wall, "command": ran.command, "alone": alone, "bound": bound, "best": best}
+    if ran.folder:
+        about |= {"used": _used(ran, ran.folder), "where": list(steps(ran.events, switches.planned(minute)))}
     book.note(ran.seen, **about, **_spent(ran, switches.features), phases={name: median(took) for name, took in phases(ran.events).items()})
     return about
+
+
+def _used(ran: Ran, folder: Path) -> dict[str, Any]:
+    """What adw's monitor saw in a run; and how much of a core adw took on average while nothing began or ended."""
+    windows = usage.read(folder / "resources.jsonl")
+    moments = [event["timestamp"] for event in ran.events if event["event"] == "phase"]
+    quiet = [window for window in windows if not any(window.since - AROUND < at < window.until + AROUND for at in moments)]
+    waiting = usage.summed(quiet)
+    calls = sum(event["calls"] for event in told(ran.events, "spent")) / (ran.wall / 60)
+    return {**usage.flat(windows), "calls": calls, "waiting_cpu": waiting.mean.adw_cpu if waiting else None}
 
 
 def _spent(ran: Ran, features: int) -> dict[str, float]:

@@ -1,12 +1,21 @@
 """Results as Markdown: for the terminal, for the Prefect UI and for `docs/benchmarks.md`. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from benchmarks.levels import Level, Table, tables
 from benchmarks.results import Line, Spread, figures, loads, spread, trials
 from benchmarks.workflow import by_phase
 
 ROWS = ("Planning", "plan", 1.0, 1.0), ("Code generation", "build", 1.3, 1.5), ("Testing", "test", 1.5, 2.0), ("Review", "review", 1.3, 1.5)
+RESOURCES = (  # what, in which unit, where in a line and by what divided, and how many times as much the analysis says
+    ("CPU of agents and tests, mean", "cores", ("mean", "agents_cpu", 1), 4.0),
+    ("CPU of adw, mean", "cores", ("mean", "adw_cpu", 1), 0.0),
+    ("memory of agents and tests, at most", "MB", ("peak", "agents_memory", 1e6), 3.5),
+    ("memory of adw with its server, at most", "MB", ("peak", "adw_memory", 1e6), 0.0),
+    ("disk of the slots, at most", "MB", ("peak", "pool_disk", 1e6), 6.0),
+    ("disk of all that adw has, at most", "MB", ("peak", "home_disk", 1e6), 0.0),
+    ("network, mean", "kB/s", ("mean", "network", 1e3), 3.0),
+)
 SWITCHED = ("one after another, by adw", "full stack")  # the levels whose phases are compared
 
 
@@ -32,6 +41,8 @@ def of_table(table: Table, lines: Iterable[Line]) -> str:
         return ""
     if table.name == "money":
         return f"**{table.title}**\n\n" + _money(table, found)
+    if table.name == "resources":
+        return f"**{table.title}**\n\n" + "\n\n".join([_resources(table, found), *_notes(table, found)])
     head = ["", "time", "spread", "times as fast", "the analysis", "against it", "best schedule", "of it", *(["efficiency"] if table.name == "agents" else [])]
     rows = [list(_row(table, level, found[level.name])) for level in table.levels if level.name in found]
     notes = list(_notes(table, found))
@@ -50,6 +61,22 @@ def _row(table: Table, level: Level, lines: Sequence[Line]) -> Iterator[str]:
     yield f"{wall.middle / lines[0]['best']:.3f}"
     if table.name == "agents":
         yield f"{speed / level.switches.slots:.0%}" + (f" ({level.speed / level.switches.slots:.0%})" if level.speed else "")
+
+
+def _resources(table: Table, found: Mapping[str, Sequence[Line]]) -> str:
+    """What the levels take, the last one also as a multiple of the first one."""
+    levels = [level.name for level in table.levels if level.name in found]
+
+    def row(name: str, unit: str, of: Callable[[Line], float], said: float) -> list[str]:
+        values = [Spread(tuple(of(line) for line in found[level])).middle for level in levels]
+        times = f"{values[-1] / values[0]:.1f}×" if len(values) > 1 and values[0] else ""
+        return [name, *(f"{value:,.3g} {unit}" for value in values), times, f"{said:g}×" if said else ""]
+
+    return grid(
+        ("", *levels, "as a multiple", "the analysis"),
+        [row(name, unit, lambda line, of=of: line["used"][of[0]][of[1]] / of[2], said) for name, unit, of, said in RESOURCES]  # type: ignore[misc]
+        + [row("calls of the model a minute of the analysis", "", lambda line: line["used"]["calls"] * line["minute"] / 60, 3.0)],
+    )
 
 
 def faster(lines: Sequence[Line]) -> float:

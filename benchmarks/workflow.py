@@ -51,7 +51,7 @@ class Switches:
 
     def pieces_of(self, feature: str) -> Iterator[Piece]:
         """The pieces of a feature, behind `base`."""
-        plan, build, test, review = (model()[phase] for phase in ("plan", "build", "test", "review"))
+        plan, build, review = (model()[phase] for phase in ("plan", "build", "review"))
         yield Piece(f"{feature} plan", plan["agent"], () if self.known else ("base",))
         files = build["files"]
         rest = build["integration"] + self.whole(build["skills"])
@@ -59,11 +59,7 @@ class Switches:
             parts = [f"{feature} build {number}" for number in range(files["count"])]
             yield from (Piece(part, files["seconds"], (f"{feature} plan",)) for part in parts)
             yield Piece(f"{feature} build", rest, tuple(parts))
-            yield from (
-                Piece(f"{feature} test {group['name']} {number}", group["seconds"], (f"{feature} build",))
-                for group in test["groups"]
-                for number in range(group["count"])
-            )
+            yield from (Piece(f"{feature} test-{name}", seconds, (f"{feature} build",)) for name, seconds in groups())
         else:
             yield Piece(f"{feature} build", rest + files["count"] * files["seconds"], (f"{feature} plan",))
             yield Piece(f"{feature} test", tests(), (f"{feature} build",))
@@ -77,15 +73,31 @@ class Switches:
         base = [] if self.known else [Piece("base", self.whole(model()["plan"]["skills"]))]
         return Limits([*base, *(piece for number in range(self.features) for piece in self.pieces_of(f"f{number}"))], self.slots)
 
+    def planned(self, minute: float) -> dict[str, float]:
+        """What each phase and piece takes by itself, with a minute of so many seconds, by adw's names."""
+        build, took = model()["build"], {piece.name.partition(" ")[2]: piece.seconds for piece in self.pieces_of("f")}
+        took["plan"] += 0.0 if self.known else self.whole(model()["plan"]["skills"])
+        if self.in_pieces:
+            took |= {f"build-{number}": build["files"]["seconds"] for number in range(1, build["files"]["count"] + 1)}
+            took |= {"build-integrate": took["build"]}
+            took |= {f"test-{name}": seconds for name, seconds in groups()}
+        return {name: seconds * minute / 60 for name, seconds in took.items()}
+
     @property
     def alone(self) -> float:
         """Seconds of the analysis for the same, one after another."""
         return self.features * sum(seconds for phase, seconds in by_phase().items() if self.document or phase != "document")
 
 
+def groups() -> Iterator[tuple[str, float]]:
+    """The groups of tests by name, each with its seconds."""
+    for group in model()["test"]["groups"]:
+        yield from ((f"{group['name']}-{letter}", group["seconds"]) for letter in ascii_lowercase[: group["count"]])
+
+
 def tests() -> float:
     """Seconds of all tests, one after another."""
-    return float(sum(group["count"] * group["seconds"] for group in model()["test"]["groups"]))
+    return float(sum(seconds for _, seconds in groups()))
 
 
 def by_phase() -> dict[str, float]:
@@ -160,11 +172,7 @@ class Workflow(Workload):
             *(f"{phase} = {json.dumps(names)}" for phase, names in skills.items()),
         ]
         # A group each, as at some seconds a minute adw would not share out modules (`adw.shards.LEAST`); another line each, as one is run once.
-        lines += [
-            f'[test.groups.{group["name"]}-{letter}]\ncommand = "sh wait.sh {self.scaled(group["seconds"])} {letter}"'
-            for group in (model()["test"]["groups"] if switches.pieces else ())
-            for letter in ascii_lowercase[: group["count"]]
-        ]
+        lines += [f'[test.groups.{name}]\ncommand = "sh wait.sh {self.scaled(seconds)} {name}"' for name, seconds in groups() if switches.pieces]
         return "\n".join(lines) + "\n"
 
     def lay_out(self, folder: Path, slots: int, *, whole: bool = False) -> Path:

@@ -108,7 +108,10 @@ def _run(name: str, out: Path, **given: Any) -> None:
     """Run a benchmark as a flow, and print its page."""
     from adw.cli import api  # noqa: PLC0415
 
-    with api.joined(lambda text: print(text, file=sys.stderr)):
+    def tell(text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+
+    with api.joined(tell):
         from flows import benchmark  # noqa: PLC0415
 
         text, message = benchmark.run(name, {**given, "out": str(out.absolute())})
