@@ -117,14 +117,14 @@ class Bench:
         git(hub, "commit", "-qm", "first")
         return hub
 
-    def deliver(self, hub: Path, *names: str) -> list[Event]:
+    def deliver(self, hub: Path, *names: str, agents: int = 5) -> list[Event]:
         """Deliver issues; those of one name ask for the same."""
         issues = self.folder / f"issues-{hub.name}"
         shutil.rmtree(issues, ignore_errors=True)
         issues.mkdir()
         for number, name in enumerate(names):
             (issues / f"i{number}-{name}.md").write_text(TEXT.format(name=name))
-        if status := adw(self.folder / "home", hub, "run", str(issues)).wait():
+        if status := adw(self.folder / "home", hub, "run", str(issues), "--agents", str(agents)).wait():
             why = [event["reason"] for event in read(newest(self.folder / "home")) if event["event"] == "outcome" and event["reason"]]
             sys.exit(f"adw run in {hub.name} ended with status {status}: {why}")
         return read(newest(self.folder / "home"))

@@ -13,7 +13,7 @@ from adw.git import change_of
 from adw.memory import stores
 from adw.memory.border import Border
 from adw.memory.model import Memory
-from adw.mirror import Hub, find_hub, sync
+from adw.mirror import find_hub, sync
 from adw.model import Arrival, Attempt, Candidate, Change, Issue, Plan
 from adw.phases import Site
 from benchmarks.machine import Book, watched
@@ -52,6 +52,7 @@ def of_git(folder: Path) -> Iterator[Thing]:
     """A lease, a candidate, a landing, a result that is known."""
     path = repository(folder / "hub", FILES)
     first = git(path, "rev-parse", "main")
+    change = _change(path)
     (path / "code.txt").write_text("more code\n")
     git(path, "commit", "-qam", "second")
     hub = find_hub(path)
@@ -59,8 +60,7 @@ def of_git(folder: Path) -> Iterator[Thing]:
     config = Config(agent=AgentConfig(name="command", command="true"), test=ChecksConfig(command="true"), pool=PoolConfig(size=1, memory_gb=0, disk_floor=0))
     site, issue = Site(run="bench", repository=str(path), branch="main", config=config), Issue(id="b", title="Add b", body="please")
     site.journal().keep({})
-    change, numbers = _change(path, hub, first), count()
-    commits = (first, hub.tip())
+    commits, numbers = (first, hub.tip()), count()
 
     def lease() -> None:
         with site.pool().lease(commits[next(numbers) % 2], site.order(issue, "plan")):
@@ -85,16 +85,16 @@ def of_git(folder: Path) -> Iterator[Thing]:
     yield "a landing", 1, land
 
 
-def _change(path: Path, hub: Hub, base: str) -> Change:
-    """A change on an earlier commit, to be merged onto the tip."""
-    git(path, "checkout", "-q", "-b", "feature", base)
+def _change(path: Path) -> Change:
+    """A change on the first commit, which the mirror knows and the branch does not have."""
     (path / "new.txt").write_text("new\n")
     git(path, "add", "-A")
     git(path, "commit", "-qm", "feature")
-    sha = git(path, "rev-parse", "HEAD")
-    git(path, "checkout", "-q", "main")
+    hub = find_hub(path)
     sync(hub)
-    return change_of(hub.mirror, sha)
+    change = change_of(hub.mirror, hub.tip())
+    git(path, "reset", "-q", "--hard", change.base)
+    return change
 
 
 def of_memory(folder: Path) -> Iterator[Thing]:

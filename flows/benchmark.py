@@ -23,7 +23,9 @@ from benchmarks import pages, results
 from benchmarks.levels import Level, tables
 from benchmarks.machine import Book
 from benchmarks.measure import measured
+from benchmarks.real import by_claude, replayed
 from benchmarks.trial import served
+from flows.work import threads
 
 FILE = "bench.jsonl"
 
@@ -59,7 +61,19 @@ class Rounds(BaseModel):
     out: str = Field("", description="The file that results are added to.")
 
 
-USUAL, USUAL_SIZES, USUAL_ROUNDS = Settings(), Sizes(), Rounds()
+class Agents(BaseModel):
+    """With how many agents real work is done."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    agents: list[int] = Field(default_factory=lambda: [1, 2, 4, 8], min_length=1, description="How many agents, the fewest first.")
+    repeat: int = Field(3, ge=1, le=100, description="How often each is measured.")
+    data: str = Field("", description="The folder of the data sets of real changes; empty: the real Claude Code CLI, against a model on loopback.")
+    minute: float = Field(1.0, gt=0, description="For Claude Code: seconds of the model for a minute of the analysis.")
+    out: str = Field("", description="The file that results are added to.")
+
+
+USUAL, USUAL_SIZES, USUAL_ROUNDS, USUAL_AGENTS = Settings(), Sizes(), Rounds(), Agents()
 
 
 @task(name="measure", task_run_name="{level.name}, {number}", cache_policy=NO_CACHE)
@@ -144,7 +158,7 @@ def small(settings: Settings = USUAL) -> State[Any]:
     return of_table("small", settings)
 
 
-@flow(name="benchmark overheads", description="Each thing that adw does beside its agents, alone, and its share of a real run.")
+@flow(name="benchmark overheads", task_runner=threads(), description="Each thing that adw does beside its agents, alone, and its share of a workflow.")
 def overheads(settings: Rounds = USUAL_ROUNDS) -> State[Any]:
     """Lease, candidate, landing, cache, task, recall, tracker."""
     return _noted("overheads", settings.out, lambda folder, book: alone.measure(folder, book, settings.repeat, submit))
@@ -156,7 +170,20 @@ def growth(settings: Sizes = USUAL_SIZES) -> State[Any]:
     return _noted("growth", settings.out, lambda folder, book: growing.measure(folder, book, settings.issues, settings.files, settings.commits))
 
 
-@task(cache_policy=NO_CACHE)
+@flow(name="benchmark real", description="Real changes with real tests, or the real Claude Code CLI, with more and more agents.")
+def real(settings: Agents = USUAL_AGENTS) -> State[Any]:
+    """Replayed, or by a CLI."""
+
+    def do(folder: Path, book: Book) -> None:
+        if settings.data:
+            replayed(folder, book, Path(settings.data), settings.agents, settings.repeat)
+        else:
+            by_claude(folder, book, settings.agents, settings.repeat, settings.minute)
+
+    return _noted("real", settings.out, do)
+
+
+@task(cache_policy=NO_CACHE, persist_result=True)
 def nothing() -> None:
     """A task with nothing to do: what is left is the submitting."""
 
@@ -166,8 +193,8 @@ def submit() -> None:
     nothing.submit().result()
 
 
-FLOWS: dict[str, Any] = {flow.fn.__name__: flow for flow in (one, features, agents, resources, money, small, overheads, growth)}
-SETTINGS: dict[str, type[BaseModel]] = dict.fromkeys(tables(), Settings) | {"overheads": Rounds, "growth": Sizes}
+FLOWS: dict[str, Any] = {flow.fn.__name__: flow for flow in (one, features, agents, resources, money, small, overheads, growth, real)}
+SETTINGS: dict[str, type[BaseModel]] = dict.fromkeys(tables(), Settings) | {"overheads": Rounds, "growth": Sizes, "real": Agents}
 
 
 def run(name: str, given: dict[str, Any]) -> tuple[str, str]:

@@ -23,14 +23,18 @@ TABLES = {
     "money": "What a workflow costs, by the number of agents (Appendix D).",
     "small": "One workflow at a small scale: what CI looks at.",
 }
+OTHERS = {
+    "overheads": "What adw does beside its agents, each thing alone, and its share of a workflow.",
+    "growth": "More and more issues in a run, files in a repository, commits in its history.",
+    "real": "Real changes with real tests, or the real Claude Code CLI, with more and more agents.",
+}
 
 
 @app.callback()
 def listed(context: typer.Context) -> None:
     """List the benchmarks."""
     if context.invoked_subcommand is None:
-        more = {"overheads": "What adw does beside its agents, each thing alone.", "growth": "More issues, files and commits."}
-        sys.stdout.writelines(f"adw bench {name:<10} {about}\n" for name, about in {**TABLES, **more}.items())
+        sys.stdout.writelines(f"adw bench {name:<10} {about}\n" for name, about in {**TABLES, **OTHERS}.items())
         sys.stdout.write(
             "\nadw bench compare OLD NEW says what moved; adw bench page FILE prints results as Markdown; adw bench deploy offers them in the UI\n"
         )
@@ -61,6 +65,20 @@ def growth(
 ) -> None:
     """More and more issues in a run, files in a repository, commits in its history."""
     _run("growth", out, issues=_numbers(issues), files=_numbers(files), commits=_numbers(commits))
+
+
+@app.command()
+def real(
+    agents: Annotated[str, typer.Option(help="With how many agents, the fewest first.")] = "1,2,4,8",
+    data: Annotated[
+        str, typer.Option(help="The folder of data sets of real changes; without it the real Claude Code CLI works, against a model on loopback.")
+    ] = "",
+    minute: Annotated[float, typer.Option(min=0.01, help="For Claude Code: seconds of the model for a minute of the analysis.")] = 1.0,
+    repeat: Repeat = 3,
+    out: Out = FILE,
+) -> None:
+    """Real changes with real tests, or the real Claude Code CLI, with more and more agents."""
+    _run("real", out, agents=_numbers(agents), data=data, minute=minute, repeat=repeat)
 
 
 @app.command()
