@@ -14,10 +14,12 @@ from benchmarks.trial import Ran, Trial, phases, told
 AROUND = 0.5  # seconds around the beginning or the end of a phase in which adw does not only wait
 
 
-def measured(level: Level, number: int, minute: float, folder: Path, book: Book) -> dict[str, Any]:
-    """Deliver what a level asks for, in a folder of the benchmark's; returns what was noted."""
+def measured(  # noqa: PLR0913 - what is measured, how, and where
+    level: Level, number: int, minute: float, folder: Path, home: Path, book: Book
+) -> dict[str, Any]:
+    """Deliver what a level asks for, in a folder and a home of the benchmark's; returns what was noted."""
     switches = level.switches
-    trial = Trial(Path(mkdtemp(dir=folder)), folder / "home", level.workload(minute), switches.slots, switches.known)
+    trial = Trial(Path(mkdtemp(dir=folder)), home, level.workload(minute), switches.slots, switches.known)
     ran = trial.run(level.by)
     alone, bound, best = level.limits(minute)
     about: dict[str, Any] = {"table": level.table, "level": level.name, "round": number, "minute": minute, "features": switches.features}

@@ -28,10 +28,18 @@ def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def page(lines: Sequence[Line]) -> str:
     """All tables that there are results for."""
     parts = [part for table in tables().values() if (part := of_table(table, lines))]
-    rest = figures(line for line in lines if "table" not in line)
-    if rest:
-        parts.append(grid(("figure", "median", "spread"), ([name, f"{found.middle:.3g} {unit}", _range(found)] for (name, unit), found in rest.items())))
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, [*parts, rest(lines)]))
+
+
+def rest(lines: Iterable[Line]) -> str:
+    """Figures that are in no table of the analysis; nothing if there are none."""
+    others = [line for line in lines if "what" in line]
+    shares = {f"{line['benchmark']}, {line['what']}": f"{line['times']} times, {line['share']:.2%}" for line in others if "share" in line}
+    head = ("figure", "median", "spread", *(["in a workflow"] if shares else []))
+    rows = [
+        [name, f"{found.middle:,.3g} {unit}", _range(found), *([shares.get(name, "")] if shares else [])] for (name, unit), found in figures(others).items()
+    ]
+    return grid(head, rows) if rows else ""
 
 
 def of_table(table: Table, lines: Iterable[Line]) -> str:
