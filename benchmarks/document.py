@@ -17,6 +17,7 @@ TITLES = {
     "one": "One workflow",
     "features": "Five features",
     "agents": "More and more agents",
+    "peer": "A peer",
     "resources": "What it takes of the machine",
     "money": "What it costs",
 }
@@ -28,6 +29,9 @@ ABOUT = {
     "With skills, changes are also built in parts and tests run in groups.",
     "agents": "Plain phases: plan 3, build 7, test 4 and review 3 minutes, without skills and pieces. Behind the efficiency stands that of the analysis, "
     "which has one feature's minutes for any number of agents.",
+    "peer": "agent-conductor 0.3.2 is what was found that installs from a registry, delivers several features in worktrees, and can be driven without a key "
+    "(its planner against a model on loopback). It has one plan for two agents, and merges what they leave; it tests nothing, and knows no review, no try after a "
+    "no and no resume. Its agents are taken to build, test and review by themselves.",
     "resources": "Agents here are small processes that wait: those of a real CLI take some hundred megabytes each ([agents](agents.md)). As minutes are "
     "short, adw's own work comes closer together, so its share of a core is larger than in real minutes.",
     "money": "Priced by adw's ledger, from tokens that the scripted agent tells: those of the analysis for each phase. Tests take none, as they are commands. "

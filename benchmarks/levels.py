@@ -33,10 +33,10 @@ class Level:
     def limits(self, minute: float) -> tuple[float, float, float]:
         """Seconds for the same one after another, what no schedule is shorter than, and the best schedule that is found."""
         workload = self.workload(minute)
-        if self.plain:
+        if self.plain and self.by == "adw":
             schedule = workload.forecast.at(self.switches.slots)
             return workload.alone, schedule.limit, schedule.limit
-        alone = self.switches.alone * minute / 60
+        alone = workload.alone if self.plain else self.switches.alone * minute / 60
         if self.by != "adw":  # the phases of a feature one after another, each feature in one worktree
             rounds = -(-self.switches.features // self.switches.slots)
             return alone, (shortest := alone / self.switches.features * rounds), shortest

@@ -17,12 +17,13 @@ from typing import Any, Literal
 
 from adw.errors import AdwError
 from adw.journal import Journal
+from benchmarks import peer
 from benchmarks.journals import Event, wall
 from benchmarks.machine import Seen, watched
 from benchmarks.small import adw
 from benchmarks.workload import PROBE, TEST_SECONDS, WARM, Workload
 
-By = Literal["adw", "script", "classes"]
+By = Literal["adw", "script", "classes", "peer"]
 HOW = {"script": "sequential", "classes": "parallel"}
 
 
@@ -54,7 +55,7 @@ class Trial:
     def run(self, by: By) -> Ran:
         """Lay it out, and have it delivered."""
         self.workload.lay_out(self.folder, self.slots, whole=by != "adw")
-        return self._by_adw() if by == "adw" else self._by_baseline(HOW[by])
+        return self._by_adw() if by == "adw" else self._by_peer() if by == "peer" else self._by_baseline(HOW[by])
 
     def _by_adw(self) -> Ran:
         """What is delivered first makes server and slots, and has the branch tested; how long it took is forgotten, as it was over at once."""
@@ -86,6 +87,12 @@ class Trial:
             msg = f"the baseline ended with status {done.returncode}: {done.stderr[-2000:]}"
             raise AdwError(msg)
         return Ran(read(self.folder / "baseline.jsonl"), time.monotonic() - began, seen)
+
+    def _by_peer(self) -> Ran:
+        began = time.monotonic()
+        with watched() as seen:
+            events = peer.deliver(self.folder, self.workload)
+        return Ran(events, time.monotonic() - began, seen)
 
 
 def ended(process: "subprocess.Popen[bytes]") -> int:

@@ -152,6 +152,12 @@ def money(settings: Settings = USUAL) -> State[Any]:
     return of_table("money", settings)
 
 
+@flow(name="benchmark peer", description="Two features by adw, and by agent-conductor of PyPI, which must be installed.")
+def peer(settings: Settings = USUAL) -> State[Any]:
+    """A peer."""
+    return of_table("peer", settings)
+
+
 @flow(name="benchmark small", description="One workflow: what CI looks at.")
 def small(settings: Settings = USUAL) -> State[Any]:
     """Half a minute."""
@@ -193,7 +199,7 @@ def submit() -> None:
     nothing.submit().result()
 
 
-FLOWS: dict[str, Any] = {flow.fn.__name__: flow for flow in (one, features, agents, resources, money, small, overheads, growth, real)}
+FLOWS: dict[str, Any] = {flow.fn.__name__: flow for flow in (one, features, agents, resources, money, peer, small, overheads, growth, real)}
 SETTINGS: dict[str, type[BaseModel]] = dict.fromkeys(tables(), Settings) | {"overheads": Rounds, "growth": Sizes, "real": Agents}
 
 

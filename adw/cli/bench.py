@@ -21,6 +21,7 @@ TABLES = {
     "agents": "Ten features with 1 to 10 agents (6.3).",
     "resources": "What one and four agents take of the machine (6.4).",
     "money": "What a workflow costs, by the number of agents (Appendix D).",
+    "peer": "Two features by adw, and by agent-conductor of PyPI, which must be installed.",
     "small": "One workflow at a small scale: what CI looks at.",
 }
 OTHERS = {
