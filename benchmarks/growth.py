@@ -8,7 +8,6 @@ requests to the Prefect server. And what the live table shows when half of the i
 import argparse
 import io
 import os
-import subprocess
 import sys
 import tempfile
 import threading
@@ -17,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import psutil
 from rich.console import Console
@@ -29,7 +28,7 @@ from adw.progress import Progress
 from benchmarks.journals import Event, wall
 from benchmarks.machine import Book, Seen, watched
 from benchmarks.many import seconds, table
-from benchmarks.small import MB, Figure, adw, git, init, repository
+from benchmarks.small import MB, Figure, adw, git, repository
 from benchmarks.trial import newest, read, served
 
 SIZES = "50,100,200,500"
@@ -53,7 +52,6 @@ SCREENS = ((80, 24), (120, 40))
 COUNTED = {"PREFECT_LOGGING_ROOT_LEVEL": "INFO"}
 REQUEST = "HTTP Request: "
 EACH = 3.0  # seconds between looks
-BEGAN = 1_700_000_000  # the first commit, in epoch seconds
 
 
 @dataclass
@@ -213,56 +211,6 @@ def more_issues(folder: Path, book: Book, sizes: Sequence[int]) -> None:
         print(f"\n--- {width} columns, half of {large.issues} issues ended ---\n{text}")
     book.note(large.seen, frames=frames)
     table("What an issue costs", COLUMNS, [run.row() for run in runs])
-
-
-def measure(folder: Path, book: Book, issues: Sequence[int], files: Sequence[int], commits: Sequence[int]) -> None:
-    """What adw itself takes for an issue, by what there is more of."""
-    if issues:
-        more_issues(folder, book, issues)
-    for what, sizes, of in (("files", files, lambda size: (size, 10)), ("commits", commits, lambda size: (100, size))):
-        for size in sizes:
-            first, again, seen = larger(folder / f"{size}-{what}", *of(size))
-            book.note(seen, what=f"an issue in a repository of {size:,} {what}", unit="s", value=again)
-            book.note(seen, what=f"the first issue in a repository of {size:,} {what}, mirror and slots made", unit="s", value=first)
-            print(f"{size:,} {what}: an issue takes {again:.2f} s, the very first {first:.2f} s", flush=True)
-
-
-def larger(folder: Path, files: int, commits: int) -> tuple[float, float, Seen]:
-    """Seconds for the first and for a later issue in a repository with so many files and so long a history."""
-    folder.mkdir()
-    home, hub = folder / "home", imported(folder / "hub", files, commits)
-    took = list[float]()
-    with served(home), watched() as seen:
-        for name in ("first", "again"):
-            issue = folder / f"{name}.md"
-            issue.write_text(f"# Add {name}\n\nplease\n")
-            if status := adw(home, hub, "run", str(issue)).wait():
-                msg = f"adw run ended with status {status}: {newest(home)}"
-                raise AdwError(msg)
-            took.append(wall(read(newest(home))))
-    return took[0], took[1], seen
-
-
-def imported(folder: Path, files: int, commits: int) -> Path:
-    """A repository with so many files in its first commit, and so many commits, by `git fast-import`."""
-    folder.mkdir()
-    init(folder)
-    with subprocess.Popen(["git", "-C", str(folder), "fast-import", "--quiet"], stdin=subprocess.PIPE, text=True) as git_import:
-        stream = cast("IO[str]", git_import.stdin)
-        for number in range(commits):
-            stream.write(f"commit refs/heads/main\ncommitter bench <bench@example.invalid> {BEGAN + number} +0000\ndata 6\nchange\n")
-            for path, text in _written(files, number):
-                stream.write(f"M 100644 inline {path}\ndata {len(text)}\n{text}\n")
-    git(folder, "reset", "-q", "--hard", "main")
-    return folder
-
-
-def _written(files: int, number: int) -> Iterator[tuple[str, str]]:
-    """What a commit writes: the first one all files, the others one of them."""
-    if number == 0:
-        yield from (("adw.toml", CONFIG), ("code.txt", "code"))
-    for file in range(files) if number == 0 else [number % files]:
-        yield f"d{file % 100}/f{file}.txt", f"file {file}, commit {number}\n" * 20
 
 
 def main() -> int:

@@ -17,9 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from adw.errors import AdwError, Misuse
 from adw.home import home
-from benchmarks import growth as growing
 from benchmarks import overheads as alone
-from benchmarks import pages, results
+from benchmarks import pages, results, sizes
 from benchmarks.levels import Level, tables
 from benchmarks.machine import Book
 from benchmarks.measure import measured
@@ -173,7 +172,7 @@ def overheads(settings: Rounds = USUAL_ROUNDS) -> State[Any]:
 @flow(name="benchmark growth", description="More and more issues in a run, files in a repository, commits in its history.")
 def growth(settings: Sizes = USUAL_SIZES) -> State[Any]:
     """How adw's own time grows."""
-    return _noted("growth", settings.out, lambda folder, book: growing.measure(folder, book, settings.issues, settings.files, settings.commits))
+    return _noted("growth", settings.out, lambda folder, book: sizes.measure(folder, book, settings.issues, settings.files, settings.commits))
 
 
 @flow(name="benchmark real", description="Real changes with real tests, or the real Claude Code CLI, with more and more agents.")
