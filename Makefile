@@ -85,8 +85,9 @@ lock: | $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)  ## resolve the dependencies
 	@$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev --extra s3 pyproject.toml --upgrade -o requirements.lock
 
 .PHONY: picture
-picture: setup  ## record the demo's terminal into docs/demo.svg
-	@dir=$$(mktemp -d) && $(BIN)/adw demo "$$dir/adw-demo" --svg docs/demo.svg && rm -rf "$$dir"
+picture: setup  ## record the demo's terminal into docs/demo.svg, and draw its run
+	@dir=$$(mktemp -d) && $(BIN)/adw demo "$$dir/adw-demo" --svg docs/demo.svg \
+		&& $(BIN)/adw status --repo "$$dir/adw-demo/shelf" --gantt docs/gantt.svg --resources docs/resources.svg && rm -rf "$$dir"
 
 .PHONY: screenshots
 screenshots: setup  ## write pictures of the Prefect UI into docs/ui (needs Debian's chromium)

@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass as checked
 PHASES = ("plan", "build", "test", "review", "document", "land")
 AGENT_PHASES = ("plan", "build", "review", "document")
 PIECED = ("build", "test")  # phases that may be done in pieces, each a phase by a name such as build-2 or test-unit-1
+BASE = "(base)"  # the id of the branch as it is, which is tested as if it were an issue
 GOOD = ("landed", "already landed", "ready")  # the ends of an issue that others can build on
 URGENT = 100_000  # the priority of an issue that goes before all others; what stands before a landing still goes first
 

@@ -23,7 +23,7 @@ from adw.git import TRAILER, Merged, change_of
 from adw.journal import Journal
 from adw.memory.model import Memory
 from adw.mirror import Source, find_hub
-from adw.model import Attempt, Candidate, Change, Issue, Order, Plan, Verdict, digest, one_line
+from adw.model import BASE, Attempt, Candidate, Change, Issue, Order, Plan, Verdict, digest, one_line
 from adw.pool import Pool
 from adw.remote import Remote, far
 from adw.skills import at_work
@@ -375,7 +375,7 @@ def candidate(site: Site, issue: Issue, change: Change, onto: str) -> Candidate:
 
 def base_issue(branch: str) -> Issue:
     """What stands for an issue when the branch is tested as it is."""
-    return Issue(id="(base)", title=f"{branch} as it is", body="")
+    return Issue(id=BASE, title=f"{branch} as it is", body="")
 
 
 def base_candidate(site: Site, tip: str) -> Candidate:

@@ -1,5 +1,6 @@
 """The state of a run, folded from its events."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +71,11 @@ class Progress:
     skills: dict[tuple[str, int, str], dict[str, Any]] = field(default_factory=dict)  # what skills last said: by issue, try and phase
     recalled: dict[tuple[str, int, str], list[dict[str, str]]] = field(default_factory=dict)  # what was remembered for whom: by issue, try and phase
     waits: str = ""  # what a run waits for that has not begun
+    cores: int = 0  # of the machine that the run is on
+    host: str = ""  # its name
+    hosts: set[str] = field(default_factory=set)  # of a cluster, on which phases ran
+    calls: Counter[int] = field(default_factory=Counter)  # of models, by the minute
+    waited: dict[str, list[float]] = field(default_factory=dict)  # seconds that phases waited for a slot, by phase
     ran: int = 0
     cached: int = 0
     flow_run: str = ""
@@ -200,6 +206,7 @@ class Progress:
 
     def _phase(self, event: dict[str, Any]) -> None:
         state, phase = event["state"], event["phase"]
+        self.hosts |= {event["host"]} if event.get("host") else set()
         if event.get("pieces"):
             self._whole(event)
             return
@@ -252,6 +259,13 @@ class Progress:
         issue, where = event["issue"], (event["issue"], event["try"], event["phase"])
         self.spent[issue] = self.spent.get(issue, Spent()) + more
         self.spent_in[where] = self.spent_in.get(where, Spent()) + more
+        self.calls[int(event["timestamp"] // 60)] += more.tokens.calls
+
+    def _machine(self, event: dict[str, Any]) -> None:
+        self.cores, self.host = event["cores"] or 0, event["host"]
+
+    def _waited_for_slot(self, event: dict[str, Any]) -> None:
+        self.waited.setdefault(phase_of(event["phase"]), []).append(event["seconds"])
 
     def _recalled(self, event: dict[str, Any]) -> None:
         self.recalled[event["issue"], event["try"], event["phase"]] = event["memories"]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from adw import decisions, results
+from adw import decisions, results, usage
 from adw.git import Git
 from adw.journal import Journal
 from adw.mirror import Hub, Source
@@ -14,6 +14,7 @@ from adw.model import PHASES, Change, Finding, Issue, Outcome, Plan, Verdict, on
 from adw.money import Spent, dollars
 from adw.progress import Progress
 from adw.testing import AGAIN
+from adw.usage import Window
 
 SHOWN = 200_000  # characters of a diff that a report carries
 ASKED = 20_000  # characters of a diff that a question carries
@@ -25,7 +26,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     return ", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or "nothing to do"
 
 
-def run_report(progress: Progress, outcomes: Sequence[Outcome], pages: Mapping[str, str]) -> str:
+def run_report(progress: Progress, outcomes: Sequence[Outcome], pages: Mapping[str, str], used: Window | None = None) -> str:
     """The run: what landed, what did not and why, and what it took; `pages` are the addresses of the issues' own reports."""
     lines = ["# Delivery", "", summary(outcomes), "", "| issue | ended | commit | tries |", "| --- | --- | --- | --- |"]
     lines += [
@@ -43,6 +44,8 @@ def run_report(progress: Progress, outcomes: Sequence[Outcome], pages: Mapping[s
     lines += spending(progress.spent_by_phase)
     if held := [f"{phase} {size / 1e6:,.0f} MB" for phase, size in progress.memory.items() if size]:
         lines += [f"Memory that one agent held at most, its tools included: {', '.join(held)}.", ""]
+    if took_of_machine := usage.told(progress, used):
+        lines += ["## What it took of the machine", "", *(f"- {line}" for line in took_of_machine), ""]
     for outcome in outcomes:
         if outcome.reason:
             lines += [f"## {outcome.issue}: {outcome.state}", "", fenced(outcome.reason), ""]

@@ -164,9 +164,14 @@ def own_api() -> str:
 
 
 def own_pid() -> int:
-    """The process that keeps adw's own server, with the server below it; 0 if it does not run here."""
+    """The process that keeps adw's own server, with the server below it; 0 if it does not run here. Asked often: it takes no lock."""
     state = _state()
-    return int(state["pid"]) if state and kept() else 0
+    if state is None:
+        return 0
+    with suppress(OSError):
+        written = (folder() / "server.json").stat().st_mtime
+        return int(state["pid"]) if 0 < proc.born(state["pid"]) <= written else 0  # one that began later has only got its number
+    return 0
 
 
 def asks_for_login(address: str) -> bool:

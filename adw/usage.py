@@ -5,14 +5,17 @@ It is kept in the run's folder, `resources.jsonl`, a line for each window of tim
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+from adw.progress import Progress
 
 MOST = 1000  # lines: half a megabyte at most, and more than a picture is wide
 GAP = 5.0  # seconds between two windows that are not one after the other: the run was stopped
-MB = 10**6
+KB, MB = 10**3, 10**6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +110,7 @@ class Book:
     def __init__(self, file: Path) -> None:
         self._file = file
         before = read(file)  # a run that goes on
-        self.each = max((window.seconds for window in before), default=0.0)  # seconds that a line stands for
+        self.each = _usual(before) if len(before) >= MOST // 2 else 0.0  # seconds that a line stands for at least; 0: they come as they are
         self._count, self._open = len(before), list[Window]()
 
     def add(self, window: Window) -> None:
@@ -139,27 +142,44 @@ class Book:
         whole = self._file.with_suffix(".new")
         whole.write_text("".join(f"{window.line()}\n" for window in windows), encoding="utf-8")
         whole.replace(self._file)
-        self._count, self.each = len(windows), max(window.seconds for window in windows)
+        self._count, self.each = len(windows), _usual(windows)
+
+
+def _usual(windows: Sequence[Window]) -> float:
+    return median(window.seconds for window in windows)
 
 
 def sentences(whole: Window, cores: int) -> list[str]:
     """What a run used, in a few lines for people: on average, and in brackets at most."""
     mean, peak = whole.mean, whole.peak
 
-    def told(name: str, share: float = 1.0, form: str = ".2f") -> str:
-        return f"{getattr(mean, name) / share:{form}} ({getattr(peak, name) / share:{form}})"
+    def told(name: str, each: float = 1.0, form: str = ",.0f") -> str:
+        return f"{getattr(mean, name) / each:{form}} ({getattr(peak, name) / each:{form}})"
 
-    def megabytes(name: str) -> str:
-        return told(name, MB, ",.0f")
-
+    cpu = ", ".join(f"{name} {told(f'{name}_cpu', form='.2f')}" for name in ("agents", "adw", "others"))
     return [
-        f"CPU, on average (at most), of {cores} cores: agents {told('agents_cpu')}, adw {told('adw_cpu')}, others {told('others_cpu')}; stolen {told('stolen_cpu')}; load {told('load', form='.1f')}",
-        f"memory in MB: agents {megabytes('agents_memory')}, adw {megabytes('adw_memory')}, all of the machine {megabytes('all_memory')}",
-        f"disk in MB: slots {megabytes('pool_disk')}, adw's own {megabytes('home_disk')}; network in kB a second: {told('network', 1e3, ',.0f')}, on loopback {told('loopback', 1e3, ',.0f')}",
+        f"CPU, on average (at most), in cores{f' of {cores}' if cores else ''}: {cpu}; stolen {told('stolen_cpu', form='.2f')}; load {told('load', form='.1f')}",
+        f"memory in MB: agents {told('agents_memory', MB)}, adw {told('adw_memory', MB)}, all of the machine {told('all_memory', MB)}",
+        f"disk in MB: slots {told('pool_disk', MB)}, adw's own {told('home_disk', MB)}; network in kB a second: {told('network', KB)}, on loopback {told('loopback', KB)}",
     ]
 
 
-def flat(windows: Iterable[Window]) -> dict[str, Any]:
+def told(progress: Progress, used: Window | None) -> list[str]:
+    """What a run took of its machine and of the models' APIs, and what phases waited for, a line each."""
+    lines = sentences(used, progress.cores) if used else []
+    if used and progress.hosts:
+        lines.append(f"measured on {progress.host} alone: what {', '.join(sorted(progress.hosts))} used is not in it")
+    if calls := progress.calls.total():
+        minutes = max(1.0, (progress.last - progress.began) / 60)
+        lines.append(f"calls of models: {calls:,}, {calls / minutes:,.1f} a minute on average, {max(progress.calls.values()):,} in one at most")
+    if waits := [(seconds, phase) for phase, waited in progress.waited.items() for seconds in waited]:
+        longest, phase = max(waits)
+        times = "once" if len(waits) == 1 else f"{len(waits)} times"
+        lines.append(f"phases waited for a slot {times}, {sum(seconds for seconds, _ in waits):,.0f} s in all, {longest:,.0f} s at most ({phase})")
+    return lines
+
+
+def flat(windows: Sequence[Window]) -> dict[str, Any]:
     """The same for scripts: mean and peak of each, empty if nothing was measured."""
-    whole = summed(list(windows))
+    whole = summed(windows)
     return {"mean": _rounded(whole.mean), "peak": _rounded(whole.peak)} if whole else {}

@@ -13,11 +13,12 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.exceptions import PrefectException
 from prefect.settings import get_current_settings
 
-from adw import report
+from adw import report, usage
 from adw.journal import Journal, tail
 from adw.mirror import Hub
 from adw.model import Issue, Outcome
 from adw.phases import Site
+from flows.pictures import drawn, linked, shown
 
 EACH = 2.0  # seconds between two states of what moves
 
@@ -71,9 +72,10 @@ def publish(site: Site, issues: Sequence[Issue], outcomes: Sequence[Outcome]) ->
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
         pages[issue.id] = _markdown(f"{hub.place.slug}-{issue.key}", text, issue.title)
-    run = report.run_report(progress, outcomes, pages)
-    (journal.folder / "report.md").write_text(run, encoding="utf-8")
-    _markdown(f"{hub.place.slug}-run", run, "The delivery")
+    run = report.run_report(progress, outcomes, pages, usage.summed(usage.read(journal.resources)))
+    pictures = drawn(journal)
+    (journal.folder / "report.md").write_text(run + linked(pictures), encoding="utf-8")
+    _markdown(f"{hub.place.slug}-run", run + shown(pictures), "The delivery")
     table = [{"issue": o.issue, "title": o.title, "ended": f"{o.state} {o.place}".strip(), "commit": o.sha[:10], "tries": o.tries or ""} for o in outcomes]
     create_table_artifact(cast("list[dict[str, Any]]", table), key=_key(f"{hub.place.slug}-issues"), description="How each issue ended")
 

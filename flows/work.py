@@ -3,6 +3,7 @@
 import contextvars
 import inspect
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, wait
 from contextlib import nullcontext
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from flows.checks import Checks
 
 SPARE_THREADS = 4  # for what needs no slot
+WAITED = 0.1  # seconds for a slot, from which on it is told
 KINDS: dict[str, Any] = {"plan": Plan, "build": Change, "test": Verdict, "review": Verdict, "document": Change}  # of a check: Verdict; of a piece: as the whole
 
 
@@ -207,11 +209,19 @@ class Work:
         if known is not None:
             done = Done(known, cached=True) if self.cluster else self._done_here(call, known=True)
         else:
+            began = time.monotonic()
             with self.places.lent(self._wish(call)) as place:
+                self._tell_of_waiting(call, time.monotonic() - began)
                 asked = self._reminded(call)
                 done = self._done_there(self.cluster, place, asked) if self.cluster else self._done_here(asked)
         self.end(Step(call.issue.id, name))
         return done
+
+    def _tell_of_waiting(self, call: Call, seconds: float) -> None:
+        """Say in the journal that a phase had to wait for its slot."""
+        if seconds > WAITED:
+            about = {"issue": call.issue.id, "phase": call.task.name, "try": call.attempt}
+            self.journal.event("waited for slot", **about, seconds=round(seconds, 3))
 
     def _reminded(self, call: Call) -> Call:
         """The same, with what is recalled for it; when it has its slot, so that it is what is known then, and asked for what runs only."""

@@ -4,17 +4,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import Locator
 
 # By Okabe and Ito, in the order of the phases.
 BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442", "#D55E00"
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW)
 INK, GREY, PALE = "#222222", "#8A8A8A", "#D4D4D4"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be searched and read aloud, and the file is a third of the size
     "svg.hashsalt": "adw",  # the same data makes the same file
     "svg.id": "adw",
@@ -39,6 +41,8 @@ STYLE = {
     "figure.facecolor": "white",
 }
 DPI = 120
+TICKS = 14  # at most, along a time
+STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 604800)
 
 
 @contextmanager
@@ -48,7 +52,7 @@ def drawn(file: Path, width: float, height: float) -> Iterator[Figure]:
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
         kind, picture = file.suffix.lower().removeprefix("."), BytesIO()
-        undated = {"metadata": {"Date": None}} if kind == "svg" else {}
+        undated: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {}
         figure.savefig(picture, format=kind, dpi=DPI, **undated)
     file.write_bytes(picture.getvalue())
 
@@ -56,6 +60,19 @@ def drawn(file: Path, width: float, height: float) -> Iterator[Figure]:
 def stacked(figure: Figure, heights: Sequence[float], **shared: Any) -> list[Axes]:
     """Panels, one below the other."""
     return list(figure.subplots(len(heights), 1, squeeze=False, gridspec_kw={"height_ratios": list(heights)}, **shared)[:, 0])
+
+
+class Clock(Locator):
+    """Ticks at times that people count in."""
+
+    def __call__(self) -> Sequence[float]:
+        """Those of the axis as it is."""
+        return self.tick_values(*cast("Axis", self.axis).get_view_interval())
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        """The ticks between two times."""
+        each = next((step for step in STEPS if (vmax - vmin) / step <= TICKS), STEPS[-1])
+        return [each * number for number in range(int(vmin // each), int(vmax // each) + 1)]
 
 
 def clock(seconds: float, _position: object = None) -> str:

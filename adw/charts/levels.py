@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
@@ -41,7 +42,9 @@ def speed_up(  # noqa: PLR0913 - a picture has as many words
         for number, curve in enumerate(curves):
             at, colour = sorted(curve.values), SERIES[number % len(SERIES)]
             values = [curve.values[one] for one in at]
-            look = {"linewidth": 1.2, "linestyle": "--"} if curve.bound else {"linewidth": 2.0, "marker": MARKS[number % len(MARKS)], "markersize": 5}
+            look: dict[str, Any] = (
+                {"linewidth": 1.2, "linestyle": "--"} if curve.bound else {"linewidth": 2.0, "marker": MARKS[number % len(MARKS)], "markersize": 5}
+            )
             axes.plot(at, values, color=colour, label=curve.name, gid=f"curve-{curve.name}", **look)
             if curve.spread:
                 below, above = ([abs(curve.spread.get(one, (curve.values[one],) * 2)[end] - curve.values[one]) for one in at] for end in (0, 1))

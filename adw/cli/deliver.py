@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from adw import checks, clean, graph, guard, proc, sandbox
+from adw import checks, clean, graph, guard, proc, sandbox, usage
 from adw.agents import ready
 from adw.agents.command import missing_program
 from adw.cli import api
@@ -139,6 +139,7 @@ def outcome(journal: Journal) -> dict[str, Any]:
         "checks": {name: progress.standing(name) for name in progress.checks},
         "flaky": [{"issue": issue, "try": number, "phase": phase} for issue, number, phase in progress.flaky],
         "limits": {"breaker": progress.breaker, "agents": progress.limit or None, "slots": progress.lent, "throttled": progress.throttled},
+        "used": usage.flat(usage.read(journal.resources)),
         "issues": rows,
     }
 

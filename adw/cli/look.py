@@ -8,9 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
+from rich.text import Text
 
 from adw import clean as cleaning
-from adw import proc, report, server
+from adw import proc, report, server, usage
 from adw.cli.deliver import chosen, hear, outcome
 from adw.cli.table import STYLES, duration, table
 from adw.cli.view import LineView, LiveView, in_ui, print_json, summary
@@ -70,6 +71,8 @@ def status(run: str, repo: Path, *, as_json: bool) -> None:
     console.print(f"\n[bold]{newest.folder.name}[/bold]", highlight=False)
     console.print(table(progress, progress.last, console.width))
     summary(console, progress, max(0.1, progress.last - progress.started))
+    for line in usage.told(progress, usage.summed(usage.read(newest.resources))):
+        console.print(Text(line, "dim"), soft_wrap=True)
     if progress.ui:
         console.print(in_ui(progress.ui), soft_wrap=True)
 

@@ -34,6 +34,7 @@ Model = Annotated[str | None, typer.Option("--model", help="The model, as the ag
 InSandbox = Annotated[str | None, typer.Option("--sandbox", help="For agents and tests: auto, required or off.")]
 AgentCommand = Annotated[str | None, typer.Option("--agent-command", help="The agent's command line for sh, with {prompt_file} for the prompt.")]
 TestCommand = Annotated[str | None, typer.Option("--test-command", help="The command that must pass before a change lands.")]
+Gantt = Annotated[Path | None, typer.Option("--gantt", help="Draw its phases by slot and issue, with the critical path, to this SVG or PNG file.")]
 HERE = Path()
 
 
@@ -60,11 +61,16 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     dry: Annotated[
         bool, typer.Option("--dry", "--dry-run", help="Start nothing; print the order, the critical path, and the time with 1 to 10 agents.")
     ] = False,
+    gantt: Gantt = None,
     as_json: AsJson = False,
 ) -> None:
     """Deliver issues: plan, build, test, review, document and land them."""
     from adw.cli.deliver import asked, hand_over, report  # noqa: PLC0415
+    from adw.cli.pictures import ahead, gantt_of, insist_on_end  # noqa: PLC0415
 
+    if gantt:
+        insist_on_end(gantt, "--dry" if dry else "--detach" if detach else "")
+        ahead(gantt)
     given = {"agents": agents, "agent": agent, "agent_command": agent_command, "test_command": test_command, "tries": tries, "approve": approve or None}
     given |= {"model": model, "sandbox": sandbox, "allow_red_base": allow_red_base, "scheduler": scheduler, "land": "none" if no_land else None}
     if dry:
@@ -73,7 +79,10 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
         schedule(issues, repo, branch, given, as_json=as_json)
         return
     journal = asked(issues, repo, branch, given)
-    raise typer.Exit((hand_over if detach else report)(journal, as_json=as_json))
+    status = (hand_over if detach else report)(journal, as_json=as_json)
+    if gantt:
+        gantt_of(journal, gantt)
+    raise typer.Exit(status)
 
 
 @app.command()
@@ -139,20 +148,26 @@ def resume(
 
 
 @app.command()
-def status(
+def status(  # noqa: PLR0913 - what one run is looked at by
     run: Annotated[str, typer.Argument(help="The run to show in full; by default the last one.")] = "",
     repo: Repo = HERE,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show the live table until the run ends; Ctrl-C ends only the showing.")] = False,
+    gantt: Gantt = None,
+    resources: Annotated[Path | None, typer.Option("--resources", help="Draw what it used of the machine over time to this SVG or PNG file.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the runs of a repository, the last one in full."""
+    """Show the runs of a repository, the last one in full; or draw one of them."""
     from adw.cli.look import follow as show_live  # noqa: PLC0415
     from adw.cli.look import status as show_status  # noqa: PLC0415
+    from adw.cli.pictures import ahead, draw  # noqa: PLC0415
 
-    if follow:
-        raise typer.Exit(show_live(run, repo))
-    show_status(run, repo, as_json=as_json)
+    ahead(gantt, resources)
+    code = show_live(run, repo) if follow else 0
+    if not follow and (as_json or not (gantt or resources)):
+        show_status(run, repo, as_json=as_json)
+    draw(run, repo, gantt, resources)
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from adw import report, results
 from adw.mirror import Hub
 from adw.model import Finding, Issue, Item, Outcome, Plan, Verdict
 from adw.phases import Site
+from adw.usage import Used, Window
 from tests.adw.events import checked, folded, outcome, paid, phase, red
 from tests.conftest import Repository
 
@@ -43,6 +44,14 @@ def test_the_run_has_a_row_for_each_phase_over_all_issues_and_tries_and_one_in_a
         "| build | 3 | 36,000 | 1,035 | 3,000 | 200 | $3.15 | $0.50 |",
         "| in all | 4 | 48,000 | 1,380 | 3,000 | 200 | $3.45 | $0.50 |",
     ]
+
+
+def test_the_run_says_what_it_took_of_its_machine() -> None:
+    used = Used(agents_cpu=1.0, adw_memory=2e8)
+    text = report.run_report(folded({"event": "machine", "host": "here", "cores": 8}), [LANDED], {}, Window(0, 1, used, used))
+    lines = text.split("## What it took of the machine\n\n")[1].splitlines()
+    assert lines[0].startswith("- CPU, on average (at most), in cores of 8: agents 1.00 (1.00), ")
+    assert "machine" not in report.run_report(folded(), [LANDED], {})
 
 
 def test_an_issue_has_a_row_for_each_try_and_phase_of_its_own(hub: Hub, issue: Issue) -> None:

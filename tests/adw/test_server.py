@@ -52,12 +52,14 @@ def test_a_server_has_a_login_that_only_its_user_can_read_and_keeps_it_over_a_re
     assert [mode(home / "prefect" / name) for name in ("", "login", "server.json")] == [0o700, 0o600, 0o600]
     state = json.loads((home / "prefect" / "server.json").read_text())
     keeper = psutil.Process(state["pid"])
+    assert server.own_pid() == keeper.pid
     processes = until(lambda: [keeper, *kept] if (kept := keeper.children(recursive=True)) else [])
     assert processes[1].environ()[PASSWORD] == login
     assert not [process for process in processes if login in " ".join(process.cmdline())]
     ui = state["api"].removesuffix("/api")
     assert [server.asks_for_login(address) for address in (f"{ui}/runs", f"{ui}0/runs")] == [True, False]
     assert server.stop()
+    assert server.own_pid() == 0
     assert ensured() == login
 
 

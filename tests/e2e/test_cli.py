@@ -94,11 +94,17 @@ def test_init_writes_a_configuration_that_is_read_back_and_names_its_schema(adw:
 def test_status_show_and_clean_tell_of_a_run(adw: Adw) -> None:
     adw.issue("a")
     assert "no runs yet" in adw.call("status").stdout
-    assert adw.call(*adw.run_args()).returncode == 0
+    picture, used = (adw.issues.parent / name for name in ("run.svg", "used.png"))
+    assert adw.call(*adw.run_args(), "--gantt", str(picture)).returncode == 0
+    assert all(f'id="bar-a-{phase}-1"' in picture.read_text() for phase in ("plan", "build", "test", "review", "document", "land"))
+    assert 'id="critical-bar-a-land-1"' in picture.read_text()
+    assert f"wrote {used}" in adw.call("status", adw.runs[-1].name, "--resources", str(used)).stdout
     status = adw.call("status")
     assert "1 of 1" in status.stdout
+    assert "CPU, on average (at most), in cores of " in status.stdout
     told = json.loads(adw.call("status", "--json").stdout)
     assert [(run["state"], run["issues"]["a"]["state"]) for run in told] == [("done", "landed")]
+    assert told[0]["used"]["peak"]["adw_memory"] > 10**8  # the run's process and the server
     shown = adw.call("show", "a")
     assert "+a" in shown.stdout
     assert "Review: passed" in shown.stdout
