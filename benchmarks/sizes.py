@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import IO, cast
 
 from adw.errors import AdwError
-from benchmarks.growth import CONFIG, more_issues
 from benchmarks.journals import wall
 from benchmarks.machine import Book, Seen, watched
+from benchmarks.runs import CONFIG, more_issues
 from benchmarks.small import adw, git, init
 from benchmarks.trial import ended, newest, read, served
 
