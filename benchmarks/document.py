@@ -1,6 +1,7 @@
 """Writes `docs/benchmarks.md` and its pictures from results: `make benchmarks-doc RESULTS=bench.jsonl`. Nothing in it is written by hand."""
 
 import argparse
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -54,11 +55,12 @@ beyond noise. `adw bench deploy` offers all of it in the Prefect UI.
 
 
 def document(lines: Sequence[Line], pictures: Path) -> str:
-    """The page; its pictures go into a folder beside it."""
+    """The page; its pictures go into a folder beside it, in which those of runs are already."""
     parts = [HEAD, "## Aims\n\n" + aims(lines)]
     for name, title in TITLES.items():
         text = pages.of_table(tables()[name], lines).partition("\n\n")[2] or MISSING.format(how=f"adw bench {name}")
-        drawn = "\n\n".join(f"![{title}]({pictures.name}/{file.name})" for file in drawings(name, lines, pictures))
+        files = [*drawings(name, lines, pictures), *sorted(pictures.glob(f"{name}-*.svg"))]
+        drawn = "\n\n".join(f"![{title}]({pictures.name}/{file.name})" for file in files)
         parts.append("\n\n".join(filter(None, [f"## {title}", ABOUT[name], text, drawn, where(name, lines)])))
     parts.append("## Which phase gains how much\n\n" + (pages.matrix(lines) or MISSING.format(how="adw bench one")))
     parts.append("## Each thing alone, growth, and real work\n\n" + (pages.rest(lines) or MISSING.format(how="adw bench overheads, growth and real")))
@@ -125,6 +127,8 @@ def main() -> int:
     given = parser.parse_args()
     pictures = given.docs / "benchmarks"
     pictures.mkdir(parents=True, exist_ok=True)
+    for drawn in (drawn for file in given.results for drawn in file.with_suffix("").glob("*.svg")):
+        shutil.copy(drawn, pictures)
     (given.docs / "benchmarks.md").write_text(document([line for file in given.results for line in read(file)], pictures), encoding="utf-8")
     return 0
 

@@ -26,6 +26,11 @@ class Level:
     usd: float = 0.0  # a workflow
     aim: float = 0.0  # ours: at least so many times as fast as one after another
 
+    @property
+    def picture(self) -> str:
+        """How pictures of a run of it begin to be called; empty if none are wanted."""
+        return f"{self.table}-{self.switches.slots}" if self.by == "adw" and (self.aim or self.table == "resources") else ""
+
     def workload(self, minute: float) -> Workload:
         """What is delivered, with a minute of so many seconds."""
         return Workload.alike(self.switches.features, minute) if self.plain else Workflow.of(self.switches, minute)

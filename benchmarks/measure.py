@@ -6,6 +6,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from adw import usage
+from adw.timeline import timeline
 from benchmarks.journals import steps
 from benchmarks.levels import Level
 from benchmarks.machine import Book
@@ -24,10 +25,23 @@ def measured(  # noqa: PLR0913 - what is measured, how, and where
     alone, bound, best = level.limits(minute)
     about: dict[str, Any] = {"table": level.table, "level": level.name, "round": number, "minute": minute, "features": switches.features}
     about |= {"slots": switches.slots, "by": level.by, "wall": ran.wall, "command": ran.command, "alone": alone, "bound": bound, "best": best}
+    if ran.folder and level.picture:
+        _draw(ran, ran.folder, book.file.with_suffix(""), level)
     if ran.folder:
         about |= {"used": _used(ran, ran.folder), "where": list(steps(ran.events, switches.planned(minute)))}
     book.note(ran.seen, **about, **_spent(ran, switches.features), phases={name: median(took) for name, took in phases(ran.events).items()})
     return about
+
+
+def _draw(ran: Ran, run: Path, folder: Path, level: Level) -> None:
+    """Draw a run into a folder beside the results: when what was at work, and what that took of the machine."""
+    from adw.charts import gantt, resources  # noqa: PLC0415 - they import matplotlib
+
+    folder.mkdir(exist_ok=True)
+    told_of = timeline(ran.events)
+    gantt.draw(folder / f"{level.picture}-gantt.svg", told_of, level.name)
+    if windows := usage.read(run / "resources.jsonl"):
+        resources.draw(folder / f"{level.picture}-resources.svg", windows, told_of, title=level.name)
 
 
 def _used(ran: Ran, folder: Path) -> dict[str, Any]:

@@ -4,9 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from benchmarks.levels import Level, Table, tables
 from benchmarks.results import Line, Spread, figures, loads, spread, trials
-from benchmarks.workflow import by_phase
 
-ROWS = ("Planning", "plan", 1.0, 1.0), ("Code generation", "build", 1.3, 1.5), ("Testing", "test", 1.5, 2.0), ("Review", "review", 1.3, 1.5)
+MATRIX = (  # what, what adw does about it, the phase and its agent's share that is no part of it, and what the analysis says at least and at most
+    ("Planning", "skills at once, and known for the base", "plan", 0.0, (1.0, 1.0)),
+    ("Code generation", "parts in slots of their own, skills at once", "build", 0.0, (1.3, 1.5)),
+    ("Testing", "groups in slots of their own", "test", 0.0, (1.5, 2.0)),
+    ("Review", "skills at once", "review", 0.0, (1.3, 1.5)),
+    ("Documentation", "beside test and review, so that nobody waits for it", "document", 0.0, (1.5, 2.0)),
+    ("Analysis", "skills at once: those of review", "review", 90.0, (2.0, 3.0)),
+)
 RESOURCES = (  # what, in which unit, where in a line and by what divided, and how many times as much the analysis says
     ("CPU of agents and tests, mean", "cores", ("mean", "agents_cpu", 1), 4.0),
     ("CPU of adw, mean", "cores", ("mean", "adw_cpu", 1), 0.0),
@@ -123,13 +129,12 @@ def matrix(lines: Sequence[Line]) -> str:
     found = trials(lines, "one")
     if not all(level in found for level in SWITCHED):
         return ""
-    before, after = ([line["phases"] for line in found[level]] for level in SWITCHED)
     rows = []
-    for name, phase, low, high in ROWS:
-        slow, fast = (Spread(tuple(one[phase] for one in some)).middle for some in (before, after))
+    for name, how, phase, agent, (low, high) in MATRIX:
+        slow, fast = (Spread(tuple(line["phases"][phase] - agent * line["minute"] / 60 for line in found[level])).middle for level in SWITCHED)
         said = f"{low:.1f}×" if low == high else f"{low:.1f}–{high:.1f}×"
-        rows.append([name, f"{slow / fast:.2f}×", said, f"{by_phase()[phase] / 60:g} min"])
-    return grid(("", "measured", "the analysis", "one after another"), rows)
+        rows.append([name, how, f"{slow / found[SWITCHED[0]][0]['minute']:.2f} min", f"{slow / fast:.2f}×", said])
+    return grid(("", "by", "one after another", "times as fast", "the analysis"), rows)
 
 
 def _range(found: Spread) -> str:

@@ -16,7 +16,14 @@ LOAD = {"load_before": 0.1, "load_after": 0.5, "busy": 0.2, "steal": 0.0}
 
 def trial(wall: float, level: str = "full stack", table: str = "one", **more: Any) -> dict[str, Any]:
     line = {"benchmark": table, "table": table, "level": level, "minute": 1.0, "wall": wall, "best": 6.1, "alone": 19.0, "by": "adw", "usd": 2.0}
-    return {**line, "phases": {"plan": 2.0, "build": 3.0, "test": 2.0, "review": 1.5}, "load": LOAD, "machine": MACHINE, "tokens": 5.0, **more}
+    return {
+        **line,
+        "phases": {"plan": 2.0, "build": 3.0, "test": 2.0, "review": 2.0625, "document": 2.0},
+        "load": LOAD,
+        "machine": MACHINE,
+        "tokens": 5.0,
+        **more,
+    }
 
 
 def written(file: Path, *lines: dict[str, Any]) -> Path:
@@ -78,10 +85,12 @@ def test_only_the_longest_minutes_that_were_measured_are_shown() -> None:
 
 def test_the_document_says_what_is_missing_and_draws_what_is_there(tmp_path: Path) -> None:
     agents = [trial(102 / slots, f"{slots} agents", "agents", alone=102.0, best=100 / slots) for slots in (2, 4)]
-    text = document([*agents, trial(7), trial(19, "one after another, by adw")], tmp_path)
+    text = document(
+        [*agents, trial(7), trial(19, "one after another, by adw", phases=dict.fromkeys(("plan", "build", "test", "review", "document"), 2.25))], tmp_path
+    )
     assert "not measured yet: `adw bench features`" in text
     assert "| one | full stack | 2.7× | 2.71× | 1.148 |" in text
-    assert "| Planning | 1.00× | 1.0× | 3 min |" in text
+    assert "| Analysis | skills at once: those of review | 0.75 min | 1.33× | 2.0–3.0× |" in text
     assert "2 agents" in text
     assert "gid" not in text
     assert "curve-the analysis" in (tmp_path / "agents.svg").read_text()
