@@ -86,7 +86,7 @@ def of_table(name: str, settings: Settings) -> State[Any]:
     table = tables()[name]
     chosen = [level for level in table.levels if level.name in settings.levels or not settings.levels]
     if unknown := set(settings.levels) - {level.name for level in table.levels}:
-        msg = f"{name} has no level {', '.join(sorted(unknown))}: it has {', '.join(level.name for level in table.levels)}"
+        msg = f"{name} has no level {'; '.join(sorted(unknown))}: it has {'; '.join(level.name for level in table.levels)}"
         return Failed(message=msg, data=Misuse(msg))
 
     def all_of(folder: Path, book: Book) -> None:
