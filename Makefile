@@ -9,6 +9,7 @@ PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # A worker more than cores, as whole runs also wait; not too many, as each has a Prefect
 # server of its own (10 s of CPU, 300 MB). A file stays in one worker: some share an `adw serve`.
 PYTEST := pytest -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+RATIOS := pytest -q -m alone tests/e2e/test_bench.py
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 
 .PHONY: help
@@ -64,6 +65,7 @@ check: setup  ## all that CI checks: format, lint, types, layers, tests
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary adw flows tasks deployments benchmarks docs/own-flow
 	@$(BIN)/lint-imports --no-logo >.import-linter.log || { cat .import-linter.log; exit 1; }
+	@ADW_ALONE=1 $(BIN)/python -m $(RATIOS)
 	@$(BIN)/python -m $(PYTEST) --durations=10
 
 .PHONY: coverage
@@ -90,6 +92,14 @@ picture: setup  ## record the demo's terminal into docs/demo.svg, and draw its r
 .PHONY: screenshots
 screenshots: setup  ## write pictures of the Prefect UI into docs/ui (needs Debian's chromium)
 	@mkdir -p docs/ui && ADW_PICTURES=docs/ui CI=true $(BIN)/python -m pytest -q tests/e2e/test_ui.py
+
+.PHONY: ratios
+ratios: setup  ## deliver one workflow of the benchmarks, and fail if a ratio moved by more than half (half a minute, nothing beside it)
+	@ADW_ALONE=1 $(BIN)/python -m $(RATIOS)
+
+.PHONY: benchmarks-doc
+benchmarks-doc: setup  ## make docs/benchmarks.md and its pictures from results: RESULTS="one.jsonl features.jsonl …"
+	@$(BIN)/python -m benchmarks.document $(or $(RESULTS),bench.jsonl)
 
 .PHONY: bench-small
 bench-small: setup  ## measure adw's overheads, and what a cluster of one, two and three workers gives

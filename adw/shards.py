@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from adw import durations, phases, results
-from adw.config import Group
 from adw.errors import AgentFailed
 from adw.journal import LOG_TAIL
 from adw.mirror import Source
@@ -48,14 +47,17 @@ def split(site: Site, hub: Source, issue: Issue, candidate: Candidate, slots: in
 
 
 def _made(site: Site, hub: Source, candidate: Candidate, slots: int) -> Split:
-    shards = [shard for name, group in site.config.test.groups.items() for shard in _of_group(hub, name, group, candidate, slots)]
+    shards = [shard for name in site.config.test.groups for shard in _of_group(site, hub, name, candidate, slots)]
     return Split(shards=tuple(sorted(shards, key=lambda shard: -shard.seconds)))
 
 
-def _of_group(hub: Source, name: str, group: Group, candidate: Candidate, slots: int) -> list[Shard]:
+def _of_group(site: Site, hub: Source, name: str, candidate: Candidate, slots: int) -> list[Shard]:
+    groups = site.config.test.groups
+    group = groups[name]
     if not group.split:
         known = durations.modules(hub.place, name, [""])
-        return [Shard(name=f"test-{name}", group=name, seconds=known.get("", durations.GUESS["test"]))]  # what is not known may be long: it begins first
+        guess = durations.GUESS["test"] / len(groups)  # more than of a file: it begins before those
+        return [Shard(name=f"test-{name}", group=name, seconds=known.get("", guess))]
     files = hub.mirror.files(candidate.tree, group.split)
     if not files:
         msg = f"there is no file {group.split} (`split` of [test.groups.{name}] in adw.toml)"

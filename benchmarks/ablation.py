@@ -24,8 +24,9 @@ from adw.mirror import find_hub
 from benchmarks.agents import find_claude, model
 from benchmarks.journals import Event
 from benchmarks.machine import Book, watched
-from benchmarks.many import newest, read, served, table
+from benchmarks.many import table
 from benchmarks.small import Figure, adw, git, init
+from benchmarks.trial import newest, read, served
 
 WAYS = {
     "neither": (False, False),
@@ -116,14 +117,14 @@ class Bench:
         git(hub, "commit", "-qm", "first")
         return hub
 
-    def deliver(self, hub: Path, *names: str) -> list[Event]:
+    def deliver(self, hub: Path, *names: str, agents: int = 5) -> list[Event]:
         """Deliver issues; those of one name ask for the same."""
         issues = self.folder / f"issues-{hub.name}"
         shutil.rmtree(issues, ignore_errors=True)
         issues.mkdir()
         for number, name in enumerate(names):
             (issues / f"i{number}-{name}.md").write_text(TEXT.format(name=name))
-        if status := adw(self.folder / "home", hub, "run", str(issues)).wait():
+        if status := adw(self.folder / "home", hub, "run", str(issues), "--agents", str(agents)).wait():
             why = [event["reason"] for event in read(newest(self.folder / "home")) if event["event"] == "outcome" and event["reason"]]
             sys.exit(f"adw run in {hub.name} ended with status {status}: {why}")
         return read(newest(self.folder / "home"))

@@ -25,6 +25,7 @@ from adw.agents.claude import TOOLS
 from adw.answers import PlanAnswer, schema
 from adw.config import AgentConfig, ChecksConfig, Config, PoolConfig
 from adw.desk import at_desk
+from adw.errors import Misuse
 from adw.mirror import find_hub, sync
 from adw.model import Attempt, Issue
 from adw.phases import Site
@@ -59,7 +60,8 @@ def find_claude() -> None:
     """Have the Claude Code CLI that the tests drive found first."""
     cli = next(ROOT.glob(".clis/node_modules/@anthropic-ai/claude-code-linux-*/claude"), None)
     if cli is None:
-        sys.exit("the Claude Code CLI is not there: make clis")
+        msg = "the Claude Code CLI is not there: `make clis`, in a checkout of adw"
+        raise Misuse(msg)
     os.environ["PATH"] = f"{cli.parent}{os.pathsep}{os.environ['PATH']}"
 
 

@@ -125,6 +125,9 @@ class Script:
     def __init__(self, folder: Path, slots: int) -> None:
         self.features = sorted(path.stem for path in (folder / "issues").glob("*.md"))
         self._agent, self._journal = agent(folder / "script.json"), folder / "baseline.jsonl"
+        script = json.loads((folder / "script.json").read_text())
+        documents = any(part.get("seconds") for feature in script.values() for part in feature.get("document", []))
+        self._phases = (*PHASES, "document") if documents else PHASES
         self._pool = WorktreePool(slots)
 
     async def parallel(self) -> None:
@@ -158,7 +161,7 @@ class Script:
     async def in_phases(self, name: str, tree: Path) -> None:
         """3.3: one phase after another, in one worktree."""
         git("checkout", "-q", "-B", name, "main", cwd=tree)
-        for phase in PHASES:
+        for phase in self._phases:
             await self.phase(name, phase, tree)
             if phase == "build":
                 git("add", "-A", "--", ".", ":!.worktrees", cwd=tree)

@@ -8,7 +8,6 @@ whole command stand beside them. Exit status 1 if a limit is not met.
 """
 
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -17,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +24,10 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.journals import Event, steps, twice, wall
-from benchmarks.machine import Book, Seen, watched
+from benchmarks.journals import Event, steps, twice
+from benchmarks.machine import Book, watched
 from benchmarks.small import Figure, adw, git
+from benchmarks.trial import Ran, newest, read, served
 from benchmarks.workload import TEST_SECONDS, WARM, Workload, broken
 
 LEVELS = "5:5,20:5"  # features on slots
@@ -38,20 +37,6 @@ SEQUENTIAL = 1.0  # the longest minute with which the features are also really d
 MOMENT = 3.0  # seconds after which nothing of what was killed is to be at work
 HANGS = 10.0  # seconds in which something would have begun
 PARTS = ("speed", "odds", "kill")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A delivery that came to an end."""
-
-    events: list[Event]
-    command: float  # seconds
-    seen: Seen
-
-    @property
-    def wall(self) -> float:
-        """Seconds from the start of the work to its end."""
-        return wall(self.events)
 
 
 @dataclass(frozen=True)
@@ -143,16 +128,6 @@ class Both:
             except psutil.Error:
                 continue
         return found
-
-
-def newest(home: Path) -> Path:
-    """The journal of the last run; a file that is not there if there was none."""
-    return max(home.glob("repositories/*/runs/*/events.jsonl"), key=lambda path: path.stat().st_mtime, default=home / "events.jsonl")
-
-
-def read(file: Path) -> list[Event]:
-    """The events of a journal; none if there is none."""
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def speed(book: Book, folder: Path, minute: float, levels: Sequence[tuple[int, int]]) -> Iterator[list[str]]:
@@ -254,15 +229,6 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for row in rows:
         shown.add_row(*row)
     Console(width=200).print("", shown, "")
-
-
-@contextmanager
-def served(home: Path) -> Iterator[None]:
-    """For the block, adw may start its server; it is stopped in the end."""
-    try:
-        yield
-    finally:
-        subprocess.run([sys.executable, "-m", "adw", "clean", "--server"], env={**os.environ, "ADW_HOME": str(home)}, check=False, capture_output=True)
 
 
 def main() -> int:

@@ -27,6 +27,7 @@ from adw.pool import Pool
 SECONDS = 1.0  # what each agent and test takes
 FILES, LINES, CHANGED, ROUNDS = 10_000, 120, 20, 7  # 6 KB a file, like source code
 MB = 1024**2
+SERVERS = ("PREFECT_API_", "PREFECT_HOME", "PREFECT_PROFILES", "PREFECT__")  # what tells a process of one
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ def repository(folder: Path, files: int) -> Path:
 
 
 def adw(home: Path, hub: Path, *args: str) -> "subprocess.Popen[bytes]":
-    """Start the command."""
-    env = {**os.environ, "ADW_HOME": str(home)}
+    """Start the command. It is told of no Prefect server that we may use ourselves, as in a flow."""
+    env = {**{name: value for name, value in os.environ.items() if not name.startswith(SERVERS)}, "ADW_HOME": str(home)}
     return subprocess.Popen([sys.executable, "-m", "adw", *args], cwd=hub, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

@@ -20,6 +20,7 @@ from benchmarks.small import git, init
 
 MINUTES = {"plan": 3, "build": 7, "test": 4, "review": 3, "document": 0}
 WARM = "warm"  # the issue that is delivered before anything is measured: what is measured is not the making of servers and slots
+PROBE = "probe"  # the issue that is only planned, where the base is to be known before anything is measured
 TEST_SECONDS = "BENCH_TEST_SECONDS"  # in the environment: not in the key of a test, so that the branch as it is counts as tested
 CHECK = f"""sleep "${{{TEST_SECONDS}:-0}}"
 for name in $(sed -n 's/^uses //p' features/*.txt); do
@@ -27,7 +28,8 @@ for name in $(sed -n 's/^uses //p' features/*.txt); do
 done
 """
 TEST = "sh check.sh"
-FILES = {"check.sh": CHECK, "api.txt": "rate\nlist\n", "order.txt": "order by: name\n", "features/first.txt": "uses list\n"}
+WAIT = f'[ "${{{TEST_SECONDS}:-0}}" = 0 ] || sleep "$1"\n'
+FILES = {"check.sh": CHECK, "wait.sh": WAIT, "api.txt": "rate\nlist\n", "order.txt": "order by: name\n", "features/first.txt": "uses list\n"}
 CONFIG = """[agent]
 name = "scripted"
 script = {script}
@@ -107,27 +109,31 @@ class Workload:
         """What adw's scheduler says of them."""
         return Forecast(self.issues, {name: {**self.seconds, "land": 0.0} for name in self.edits})
 
-    def script(self) -> dict[str, Any]:
-        """What the player plays."""
+    def script(self, *, whole: bool = True) -> dict[str, Any]:  # noqa: ARG002 - here, an agent's part is the whole
+        """What the player plays: the agents' part of each phase, or the whole of it, for a plain script that knows no more than phases."""
         waits = {phase: [{"seconds": seconds}] for phase, seconds in self.seconds.items()}
         parts = {name: [{"seconds": self.seconds["build"], "edits": edits} for edits in tries] for name, tries in self.edits.items()}
         at_once = {phase: [{"say": phase}] for phase in MINUTES} | {"build": [{"edits": [own(WARM)]}]}
         return {"*": waits, WARM: at_once, **{name: {"build": tries} for name, tries in parts.items()}}
 
-    def lay_out(self, folder: Path, slots: int) -> Path:
+    def config(self, script: Path, slots: int) -> str:
+        """What adw.toml says."""
+        return CONFIG.format(script=json.dumps(str(script)), test=TEST, slots=slots, variable=TEST_SECONDS)
+
+    def lay_out(self, folder: Path, slots: int, *, whole: bool = False) -> Path:
         """Write repository, issues and script; returns the repository."""
         hub, script = folder / "hub", folder / "script.json"
         for name, text in FILES.items():
             path = hub / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        script.write_text(json.dumps(self.script()))
-        (hub / "adw.toml").write_text(CONFIG.format(script=json.dumps(str(script)), test=TEST, slots=slots, variable=TEST_SECONDS))
+        script.write_text(json.dumps(self.script(whole=whole)))
+        (hub / "adw.toml").write_text(self.config(script, slots))
         init(hub)
         git(hub, "add", "-A")
         git(hub, "commit", "-qm", "first")
-        for issue in (*self.issues, Issue(id=WARM, title="Add warm", body="please")):
-            path = folder / (WARM if issue.id == WARM else "issues") / f"{issue.id}.md"
+        for issue in (*self.issues, *(Issue(id=name, title=f"Add {name}", body="please") for name in (WARM, PROBE))):
+            path = folder / (issue.id if issue.id in {WARM, PROBE} else "issues") / f"{issue.id}.md"
             path.parent.mkdir(exist_ok=True)
             path.write_text(f"# {issue.title}\n\n{issue.body}\n")
         return hub

@@ -115,6 +115,19 @@ def _form() -> RunnerDeployment:
     return form
 
 
+def register_benchmarks() -> list[str]:
+    """Offer each benchmark in the UI; returns a line for each deployment that was written."""
+    from flows.benchmark import FLOWS  # noqa: PLC0415 - nobody else needs the benchmarks
+
+    made = []
+    for name, flow in FLOWS.items():
+        one = RunnerDeployment.from_flow(flow, name, tags=["adw", "benchmark"], work_pool_name=WORK_POOL, entrypoint_type=EntrypointType.MODULE_PATH)
+        one.version = digest(one._parameter_openapi_schema.model_dump_json())[:12]  # noqa: SLF001 - it names the settings
+        made.append(one)
+    with lock.held(home() / "registering"):
+        return asyncio.run(_write(*made))
+
+
 async def _write(*deployments: RunnerDeployment) -> list[str]:
     said = []
     async with get_client() as client:

@@ -58,7 +58,7 @@ class Call:
     unwanted: Callable[[], bool] = never
     aside: bool = False  # it takes the slots that nobody else wants
     exclusive: Collection[str] = ()  # what nobody else may have meanwhile
-    seconds: float = 0.0  # that a piece of a phase is thought to take
+    seconds: float = 0.0  # that a piece of a test is thought to take: a short one does not go before a long review
     done: "Future[Done]" = field(default_factory=Future)
 
     @property
@@ -235,9 +235,10 @@ class Work:
         like = phase_of(phase) if phase_of(phase) in KINDS else "test"  # of checks nothing is foreseen
 
         def rank() -> Rank:
-            way, place = self.forecast.remaining(issue, like) + call.seconds, self._order.get(issue.id, 0)
+            ahead = self.forecast.remaining(issue, "land") + call.seconds if call.seconds else self.forecast.remaining(issue, like)
+            place = self._order.get(issue.id, 0)
             left = self.left.seconds / max(1, self.places.slots)
-            return Rank.of(issue, phase, way, place, front=base or self.train.leads(issue), left=left)._replace(aside=call.aside)
+            return Rank.of(issue, phase, ahead, place, front=base or self.train.leads(issue), left=left)._replace(aside=call.aside)
 
         return Wish(
             issue=issue.id,

@@ -21,14 +21,15 @@ os.environ.pop("PREFECT_API_URL", None)
 
 
 THOROUGH = pytest.mark.skip(reason="thorough: `make thorough` runs it")
+ALONE = pytest.mark.skip(reason="alone: `make ratios` runs it")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole runs first, which take most of the time: the many small tests then fill what is left of it, in all workers."""
-    if not os.environ.get("ADW_THOROUGH"):
-        for item in items:
-            if item.get_closest_marker("thorough"):
-                item.add_marker(THOROUGH)
+    for name, skipped in (("thorough", THOROUGH), ("alone", ALONE)):
+        for item in items if not os.environ.get(f"ADW_{name.upper()}") else ():
+            if item.get_closest_marker(name):
+                item.add_marker(skipped)
     items.sort(key=lambda item: "e2e" not in item.path.parts and item.path.stem != "test_many")
 
 

@@ -1,10 +1,11 @@
 """Plays one part of a script in the current directory: what `ScriptedAgent` runs. The standard library alone.
 
-    {"ISSUE": {"build": [{"seconds": 2, "say": "…", "edits": [EDIT…], "exit": 0, "hang": false}, …], "plan": […], …}, "*": {…}}
+    {"ISSUE": {"build": [{"seconds": 2, "say": "…", "edits": [EDIT…], "spent": {MODEL: TOKENS}, "exit": 0, "hang": false}, …], "plan": […], …}, "*": {…}}
 
 The part is found by ADW_ISSUE (else `*`), ADW_PHASE (of a piece of one first by `build-2` and the like, by ADW_PART) and ADW_TRY
 (the last one stands for all that follow).
 EDIT is {"path", "write": text} | {"path", "append": text} | {"path", "find": text, "replace": text} | {"path", "delete": true}.
+TOKENS, {"calls", "input", "output", "cache_read", "cache_write"}, are what it says that it took.
 Exits 1 if an edit does not fit what is there.
 """
 
@@ -46,6 +47,8 @@ def main() -> int:
     part = parts[max(1, min(number, len(parts))) - 1]
     print(part.get("say") or f"{phase}: done", flush=True)
     time.sleep(part.get("seconds", 0))
+    if part.get("spent"):
+        print(json.dumps({"spent": part["spent"]}), flush=True)
     while part.get("hang"):
         time.sleep(3600)
     for edit in part.get("edits", []):

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from adw.agents.base import Api, Call, Job, Login, Reader
+from adw.agents.events import parsed
 from adw.config import AgentConfig
 from adw.errors import Misuse
 from adw.model import digest
+from adw.money import Tokens
 
 PLAYER = Path(__file__).with_name("play.py")
 
@@ -46,6 +48,18 @@ class ScriptedAgent:
         """The player, with this script."""
         return Call([sys.executable, "-I", "-S", str(PLAYER), str(self.script)], readable=(PLAYER, self.script))
 
-    def reader(self, job: Job) -> Reader:  # noqa: ARG002 - all it prints is text
-        """Its output is what it says."""
-        return Reader()
+    def reader(self, job: Job) -> Reader:  # noqa: ARG002 - all that it needs is printed
+        """Its output is what it says, but for a line that tells what it spent."""
+        return PlayReader()
+
+
+class PlayReader(Reader):
+    """Reads what the player prints."""
+
+    def take(self, line: str) -> None:
+        """Take in a line."""
+        told = parsed(line)
+        if told is None or set(told) != {"spent"}:
+            super().take(line)
+        else:
+            self.spent = {model: Tokens.of(tokens) for model, tokens in told["spent"].items()}

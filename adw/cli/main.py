@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from adw.cli import memory
+from adw.cli import bench, memory
 
 app = typer.Typer(
     name="adw",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 
 app.add_typer(memory.app, name="memory")
+app.add_typer(bench.app, name="bench")
 
 skills = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
 app.add_typer(skills, name="skills")

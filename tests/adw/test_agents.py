@@ -11,6 +11,7 @@ from adw.agents import find_agent
 from adw.agents.base import Job, own_file
 from adw.config import AgentConfig
 from adw.errors import Misuse
+from adw.money import Tokens
 
 
 def job(folder: Path, prompt: Path) -> Job:
@@ -147,3 +148,13 @@ def test_a_scripts_command_needs_no_shell(tmp_path: Path) -> None:
     folder = tmp_path / "it's; here"
     folder.mkdir()
     assert play(folder, {"*": {"build": [{"say": shlex.quote("a b")}]}}).stdout.strip() == "'a b'"
+
+
+def test_what_a_script_says_that_it_took_is_counted_and_is_no_part_of_what_it_said(tmp_path: Path) -> None:
+    script = {"i1": {"build": [{"say": '{"summary": "done"}', "spent": {"claude-sonnet-4-5": {"calls": 1, "input": 1000, "output": 20}}}]}}
+    printed = play(tmp_path, script).stdout
+    reader = find_agent(AgentConfig(name="scripted", script="script.json"), tmp_path).reader(job(tmp_path, tmp_path / "prompt.md"))
+    for line in printed.splitlines():
+        reader.take(line)
+    assert reader.spent == {"claude-sonnet-4-5": Tokens(calls=1, input=1000, output=20)}
+    assert reader.said == '{"summary": "done"}'

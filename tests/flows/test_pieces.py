@@ -12,18 +12,22 @@ import pytest
 
 from adw import phases, results
 from adw.config import override
+from adw.durations import GUESS
 from adw.errors import AgentFailed, Interrupted, Misuse
 from adw.forecast import Forecast
 from adw.lock import try_lock
 from adw.mirror import Hub, find_hub
 from adw.model import Attempt, Candidate, Change, Issue, Item, Plan, Verdict
+from adw.rank import Rank
 from adw.sessions import Shelf
 from adw.train import Train
+from flows import shards
 from flows.checks import Checks
 from flows.parts import built
-from flows.places import Offer, Places
+from flows.places import Offer, Places, Wish
 from flows.rails import Rails
 from flows.shards import base_tested
+from tasks import phases as tasks
 from tests.adw.tools import until
 from tests.conftest import Repository, make_site
 from tests.flows.stories import Direct, Stage, Story, Wanted, acted
@@ -280,3 +284,16 @@ def test_a_base_whose_code_failed_as_a_candidate_is_looked_at_anew(modules: Benc
     (tmp_path / "up").touch()
     base_tested(modules)
     assert modules.ended()[-1] == ("test", "done")
+
+
+def test_short_pieces_of_a_test_wait_for_a_long_review(bench: Bench) -> None:
+    change, candidate = bench.build(), bench.candidate()
+    bench.tests(**{name: {"command": "true"} for name in ("one", "two", "three")})
+    bench.forecast = Forecast([ISSUE], {ISSUE.id: GUESS})  # 240 seconds for the test, that is 80 for each group, and 180 for the review
+    bench.places.update({"here": Offer(1)})
+    with bench.places.lent(Wish(issue="x", phase="plan", rank=lambda: Rank.of(ISSUE, "plan", 0, 0, front=False))):
+        tested, reviewed = shards.submit(bench, ISSUE, candidate, 1), bench.submit(tasks.review, ISSUE, change, 1)
+        until(lambda: bench.places.waiting == 4)
+    bench.results([tested, reviewed])
+    began = [event["phase"] for event in bench.events("phase") if event["state"] == "running" and event["phase"].startswith(("test-", "review"))]
+    assert (began[0], len(began)) == ("review", 4)
