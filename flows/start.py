@@ -23,6 +23,7 @@ from flows.adding import take_up
 from flows.checks import Checks
 from flows.cluster import opened
 from flows.delivery import Delivery, configured, new_name
+from flows.labels import label
 from flows.lending import Lending, insist_on_memory
 from flows.limits import Throttle
 from flows.maintain import reconcile
@@ -111,6 +112,7 @@ def _settled(hub: Hub, journal: Journal, delivery: Delivery) -> Config:
 
 
 def _begin(work: Work) -> None:
+    label(work.hub.place.slug, work.issues)
     work.journal.event(
         "flow started",
         flow_run=str(flow_run.id),

@@ -107,7 +107,7 @@ class LineView:
         if event["event"] == "phase":
             took = f" after {duration(event['seconds'])}" if "seconds" in event else ""
             again = f" (try {event['try']})" if event["try"] > 1 else ""
-            self._line(since, f"{event['issue']}: {event['phase']}{again}: {event['state']}{took}")
+            self._line(since, f"{event['issue']}: {event['phase']}{again}: {event['state']}{took}  {event.get('id', '')}".rstrip())
         elif event["event"] == "outcome":
             self._line(since, f"{event['issue']}: {event['state']} {event['sha'][:10]} {event.get('place', '')}".rstrip())
         elif event["event"] == "approval":
