@@ -204,7 +204,7 @@ class Outcome:
     reason: str = ""
     sha: str = ""
     tries: int = 0
-    place: str = ""  # of one that is ready: its branch, or the address of its pull request
+    place: str = ""  # of one that is ready: its branch, or the address of its pull request; of one that landed at a remote: the commit's page
 
     @property
     def good(self) -> bool:

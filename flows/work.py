@@ -33,6 +33,7 @@ from adw.phases import Site
 from adw.rank import Rank
 from adw.siding import Siding
 from adw.train import Train
+from adw.upstream import Upstream
 from flows.cluster import QUIET, Cluster
 from flows.places import Places, Wish, never
 from flows.remembering import recalled
@@ -161,10 +162,11 @@ class Work:
 
     def through(self, issue: Issue, sha: str, tries: int) -> Outcome:
         """How an issue ended that went through all its phases: left where a person finds it, or landed; then it needs no branch any more."""
-        place = self.offers.get(issue.id, "")
-        if not place:
+        offered = self.offers.get(issue.id, "")
+        if not offered:
             branches.drop(self.hub, issue)
-        return Outcome(issue=issue.id, title=issue.title, state="ready" if place else "landed", sha=sha, tries=tries, place=place)
+        place = offered or (self.hub.page(sha) if isinstance(self.hub, Upstream) else "")
+        return Outcome(issue=issue.id, title=issue.title, state="ready" if offered else "landed", sha=sha, tries=tries, place=place)
 
     def run(self, task: Task[Any, Any], *args: Any) -> Any:
         """Have a phase run, and wait for its result. Interrupted if the run was told to end."""
