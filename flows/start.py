@@ -45,6 +45,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
     hub = find_hub(Path(delivery.repository), delivery.branch)
     journal = Journal(hub.place.runs / (delivery.run or new_name(flow_run.scheduled_start_time, flow_run.id)))
     journal.keep(delivery.model_dump(mode="json"))
+    os.environ["ADW_RUN"] = journal.folder.name  # for the lines of this process and those it starts
     with _told(journal), Watch(flow_run.id).kept(), ExitStack() as stack:
         asked = [*delivery.issues, *markdown.read_matching(delivery.sources, hub.root)]
         config = _settled(hub, journal, delivery)

@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.runtime import task_run
 
-from adw import checks, landing, offering, parts, phases, results, shards, upstream
+from adw import checks, landing, offering, parts, phases, records, results, shards, upstream
 from adw.errors import Interrupted, Transient
 from adw.journal import Mark
 from adw.memory.model import Memory
@@ -115,7 +115,7 @@ def kept(  # noqa: PLR0913 - as of what is made once, and what to say of it
 ) -> Result:
     """Run a phase once for its key, with its events in the journal. One that is told to end has no result: its task run is cancelled."""
     tag([order.issue])
-    with site.journal().timed(order, **traced(order)) as mark, wanted.heard():
+    with site.journal().timed(order, **traced(order)) as mark, wanted.heard(), records.about(order.id):
         try:
             result, found = results.once(site.hub(), order, key, kind, make, believed)
         except Interrupted as no:

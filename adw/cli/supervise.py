@@ -12,9 +12,10 @@ from typing import Any
 
 from rich.console import Console
 
-from adw import proc, server
+from adw import proc, records, server
+from adw.cli.json_view import chosen_view
 from adw.cli.question import Asker
-from adw.cli.view import LineView, LiveView, View, summary
+from adw.cli.view import View, summary
 from adw.errors import AdwError
 from adw.journal import Journal
 from adw.mirror import Hub
@@ -61,14 +62,15 @@ def new_run(hub: Hub, delivery: dict[str, Any]) -> Journal:
 def supervise(journal: Journal, console: Console) -> int:
     """Run what a run's folder asks for to its end, and tell about it; returns adw's exit status."""
     began = time.monotonic()
-    view = LiveView(console) if console.is_terminal else LineView(console)
+    view = chosen_view(console, journal.folder.name)
     with Interrupts().heard() as interrupts:
         with view.shown(), server.in_use(view.say) as prefect:
             supervisor = Supervisor(journal, prefect, view, interrupts)
             with Asker(console, view, supervisor.progress).at_work():
                 status = supervisor.watch()
-        summary(console, supervisor.progress, time.monotonic() - began)
-    if status == INTERRUPTED:
+        if not records.wanted():
+            summary(console, supervisor.progress, time.monotonic() - began)
+    if status == INTERRUPTED and not records.wanted():
         console.print(f"interrupted; what was done is kept: `adw resume {journal.folder.name}` goes on with it")
     return status
 
@@ -101,7 +103,7 @@ class Supervisor:
                 self._check(runner)
 
     def _start(self) -> proc.Process:
-        env = {**os.environ, **self._prefect.environment(), "PREFECT_CLIENT_MAX_RETRIES": "8"}
+        env = {**os.environ, **self._prefect.environment(), **records.environment(), "PREFECT_CLIENT_MAX_RETRIES": "8"}
         # -P: it starts in the user's repository, whose `tasks` or `flows` would else be taken for ours
         argv = [sys.executable, "-P", "-m", "adw.cli.runner", str(self._journal.folder)]
         return proc.spawn(argv, env=env, log=self._journal.folder / "flow.log", leash=True)

@@ -36,6 +36,9 @@ class View(Protocol):
     def aside(self) -> AbstractContextManager[None]:
         """For the block, nothing is drawn: somebody else has the terminal."""
 
+    def shown(self) -> AbstractContextManager["View"]:
+        """Show the run for the block."""
+
 
 class LiveView:
     """The table, redrawn in place."""
