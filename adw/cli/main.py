@@ -259,12 +259,13 @@ def doctor(
     repo: Repo = HERE,
     *,
     ask: Annotated[bool, typer.Option("--ask", help="Also ask each agent a short question: it costs a call.")] = False,
+    notify: Annotated[bool, typer.Option("--notify", help="Also send a message to who is told of runs.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check what adw needs, and say how to mend what is missing."""
     from adw.cli.doctor import doctor as check  # noqa: PLC0415
 
-    raise typer.Exit(check(repo, ask=ask, as_json=as_json))
+    raise typer.Exit(check(repo, ask=ask, tell_all=notify, as_json=as_json))
 
 
 @skills.callback()

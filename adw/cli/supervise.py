@@ -14,6 +14,7 @@ from rich.console import Console
 
 from adw import proc, records, server
 from adw.cli.json_view import chosen_view
+from adw.cli.notify import teller
 from adw.cli.question import Asker
 from adw.cli.view import View, summary
 from adw.errors import AdwError
@@ -66,8 +67,10 @@ def supervise(journal: Journal, console: Console) -> int:
     with Interrupts().heard() as interrupts:
         with view.shown(), server.in_use(view.say) as prefect:
             supervisor = Supervisor(journal, prefect, view, interrupts)
-            with Asker(console, view, supervisor.progress).at_work():
+            with teller(journal, console).at_work() as telling, Asker(console, view, supervisor.progress).at_work():
                 status = supervisor.watch()
+                telling.patience = 0.0 if status == INTERRUPTED else telling.patience
+            supervisor.read()
         if not records.wanted():
             summary(console, supervisor.progress, time.monotonic() - began)
     if status == INTERRUPTED and not records.wanted():
@@ -91,7 +94,7 @@ class Supervisor:
         runner, checked = self._start(), time.monotonic()
         while True:
             status = runner.wait(0.1)
-            self._read()
+            self.read()
             if self._interrupts.count:
                 return self._end(runner)
             if status is not None:
@@ -108,7 +111,7 @@ class Supervisor:
         argv = [sys.executable, "-P", "-m", "adw.cli.runner", str(self._journal.folder)]
         return proc.spawn(argv, env=env, log=self._journal.folder / "flow.log", leash=True)
 
-    def _read(self) -> None:
+    def read(self) -> None:
         """Take in what the journal says, and show it."""
         for event in self._reader.news():
             self._view.event(self.progress, event)
@@ -148,7 +151,7 @@ class Supervisor:
         if runner.poll() is None:
             runner.signal(signal.SIGKILL)  # its agents end with it: their keepers see it go
             runner.wait(1)
-        self._read()
+        self.read()
         if not self.progress.ended:
             self._journal.event("run ended", state="interrupted", reason="")
         return INTERRUPTED

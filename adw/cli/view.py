@@ -51,7 +51,7 @@ class LiveView:
 
     def event(self, progress: Progress, event: dict[str, Any]) -> None:
         """Notes are printed above the table."""
-        if event["event"] == "note":
+        if event["event"] in {"note", "untold"}:
             self._console.print(Text(event["text"], "dim"))
         self.tick(progress)
 
@@ -123,7 +123,7 @@ class LineView:
             self._line(since, f"{event['now']} of {event['size']} slots are lent: {event['reason']}")
         elif event["event"] == "added" and event["issues"]:
             self._line(since, f"added: {', '.join(issue['id'] for issue in event['issues'])}")
-        elif event["event"] == "note":
+        elif event["event"] in {"note", "untold"}:
             self._line(since, event["text"])
         elif event["event"] == "flow started":
             self._line(since, in_ui(event["ui"]))
