@@ -115,7 +115,7 @@ def kept(  # noqa: PLR0913 - as of what is made once, and what to say of it
 ) -> Result:
     """Run a phase once for its key, with its events in the journal. One that is told to end has no result: its task run is cancelled."""
     tag([order.issue])
-    with site.journal().timed(order, **traced(order)) as mark, wanted.heard(), records.about(order.id):
+    with records.about(order.id), site.journal().timed(order, **traced(order)) as mark, wanted.heard():
         try:
             result, found = results.once(site.hub(), order, key, kind, make, believed)
         except Interrupted as no:
