@@ -4,7 +4,8 @@ All of it is read from the events of runs. What keeps a task elsewhere for a pie
 event `tracked` with the fields of the order, or with `issue` alone, and `task`.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,11 +84,12 @@ def pieces(journal: Journal) -> list[Piece]:
             landed[event["issue"]] = event["sha"]
         elif event["event"] == "tracked":
             tracked.setdefault(event["issue"], []).append(event["task"])
+    phases = {piece.phase for piece in found.values()}
     for piece in found.values():
         piece.landed = landed.get(piece.issue, "")
         piece.tasks += tracked.get(piece.issue, [])
         if not piece.host:
-            piece.logs = [str(log) for log in _logs(journal, piece) if log.exists()]
+            piece.logs = [str(log) for log in sorted(_log(journal.folder, piece).parent.glob("*.log")) if _printed(piece, log.stem, phases)]
     return list(found.values())
 
 
@@ -103,13 +105,18 @@ def _take(piece: Piece, event: dict[str, Any]) -> None:
         piece.leases.append((event["lease"], event["slot"]))
     if "folder" in event:
         piece.host = event["host"]
-        piece.logs = [f"{piece.host}:{log}" for log in _logs(Journal(Path(event["folder"])), piece)[:1]]
+        piece.logs = [f"{piece.host}:{_log(Path(event['folder']), piece)}"]
 
 
-def _logs(journal: Journal, piece: Piece) -> list[Path]:
-    """Where what it printed is kept, the first time and when it was repeated; the folder is named in its id."""
-    folder = journal.folder / "logs" / piece.id.split("/")[1]
-    return [folder / f"{piece.attempt}-{piece.phase}{again}.log" for again in ("", AGAIN)]
+def _log(run: Path, piece: Piece) -> Path:
+    """Where what it printed is kept; the issue's folder is named in its id."""
+    return run / "logs" / piece.id.split("/")[1] / f"{piece.attempt}-{piece.phase}.log"
+
+
+def _printed(piece: Piece, stem: str, phases: Collection[str]) -> bool:
+    """Whether a log is its own: of the first time, of a repetition, or of another candidate that was tested at the same time; not one of a piece of it."""
+    name = stem.removeprefix(f"{piece.attempt}-")
+    return name == piece.phase or (name not in phases and re.fullmatch(rf"{re.escape(piece.phase)}({AGAIN})?(-\d+)?", name) is not None)
 
 
 def _read(journal: Journal) -> bytes:

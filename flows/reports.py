@@ -18,7 +18,6 @@ from adw.journal import Journal, tail
 from adw.mirror import Hub
 from adw.model import Issue, Outcome
 from adw.phases import Site
-from adw.testing import AGAIN
 
 EACH = 2.0  # seconds between two states of what moves
 
@@ -66,10 +65,7 @@ def publish(site: Site, issues: Sequence[Issue], outcomes: Sequence[Outcome]) ->
     for issue, outcome in zip(issues, outcomes, strict=True):
         if outcome.state == "already landed":
             continue
-        logs = [
-            (log, _log(hub.place.slug, issue, log, runs.get((issue.key, log.stem.removesuffix(AGAIN)))))
-            for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))
-        ]
+        logs = [(log, _log(hub.place.slug, issue, log, runs.get(str(log)))) for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]
         text = report.issue_report(hub, issue, outcome, progress, [*logs, *report.logs_elsewhere(journal, issue)])
         text += f"\n`adw show --trace {journal.folder.name}/{issue.key}` leads on to task runs, slots and commits.\n"
         path = journal.folder / "reports" / f"{issue.key}.md"
@@ -83,9 +79,9 @@ def publish(site: Site, issues: Sequence[Issue], outcomes: Sequence[Outcome]) ->
     create_table_artifact(cast("list[dict[str, Any]]", table), key=_key(f"{hub.place.slug}-issues"), description="How each issue ended")
 
 
-def _task_runs(journal: Journal) -> dict[tuple[str, str], UUID]:
-    """The newest task run of each piece of work, by the issue's key and the name of its log."""
-    return {(piece.id.split("/")[1], f"{piece.attempt}-{piece.phase}"): UUID(piece.task_runs[-1]) for piece in trace.pieces(journal) if piece.task_runs}
+def _task_runs(journal: Journal) -> dict[str, UUID]:
+    """The task runs that printed what is in the logs of this host, by these."""
+    return {log: UUID(piece.task_runs[-1]) for piece in trace.pieces(journal) if piece.task_runs for log in piece.logs}
 
 
 def _log(slug: str, issue: Issue, log: Path, task_run: UUID | None) -> str:

@@ -52,6 +52,22 @@ def test_a_run_has_all_its_pieces_and_the_newest_that_knows_a_name_is_asked(jour
     assert [piece.run for piece in trace.of_issue([newer, journal], "b")] == ["r1"]
 
 
+def test_a_log_belongs_to_the_piece_of_work_that_printed_it(journal: Journal) -> None:
+    orders = [Order(run="r1", issue="a", issue_key="a-1", phase=phase) for phase in ("test", "build", "build-2", "test-unit-1")]
+    for order in orders:
+        journal.phase(order, "running")
+    for name in ("1-test", "1-test-again", "1-test-2", "1-test-again-2", "1-build", "1-build-2", "1-test-unit-1", "2-test"):
+        (journal.folder / "logs" / "a-1" / f"{name}.log").write_text("")
+    logs = {piece.phase: [log.rpartition("/")[2] for log in piece.logs] for piece in trace.pieces(journal) if piece.attempt == 1}
+    assert logs == {
+        "test": ["1-test-2.log", "1-test-again-2.log", "1-test-again.log", "1-test.log"],
+        "build": ["1-build.log"],
+        "build-2": ["1-build-2.log"],
+        "test-unit-1": ["1-test-unit-1.log"],
+        "plan": [],
+    }
+
+
 def test_what_another_host_ran_is_found_there(journal: Journal) -> None:
     journal.take({"event": "phase", **BUILD.fields, "state": "done", "seconds": 1.0, "host": "far", "folder": "/its/r1", "timestamp": 1.0})
     (piece,) = trace.find([journal], BUILD.id)
