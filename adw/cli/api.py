@@ -39,7 +39,7 @@ def secret(name: str) -> str:
             raise AdwError(msg)
         document = ask(prefect, "get", f"/block_types/slug/secret/block_documents/name/{name}", params={"include_secrets": True})
     except httpx.HTTPStatusError as no:
-        msg = f"there is no Prefect Secret {name!r}: make it in the Prefect UI under Blocks (status {no.response.status_code})"
+        msg = f"there is no Prefect Secret {name!r}: make it in the Prefect UI under Blocks, or set the environment variable that goes with it when you call adw (status {no.response.status_code})"
         raise AdwError(msg) from no
     except httpx.HTTPError as no:
         msg = f"the Prefect Secret {name!r} cannot be read: {no or type(no).__name__}"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Adw, ask, slug
+from tests.hook import listening
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
@@ -22,11 +23,14 @@ def test_from_a_line_of_a_log_to_the_transcript_the_task_run_and_the_commit_and_
     adw.issue("a")
     adw.env["ADW_LOG"] = "json"
     agent = 'echo "this is $ADW_TRACE"; [ "$ADW_PHASE" != build ] || echo a > a.txt'
-    done = adw.call(*adw.run_args(agent))
+    with listening() as hook:
+        adw.env["ADW_WEBHOOK"] = hook.url
+        done = adw.call(*adw.run_args(agent))
     assert done.returncode == 0, done.stdout
     said = [json.loads(line) for line in done.stdout.splitlines()]
     run = adw.runs[-1].name
     assert all(one["id"].split("/")[0] == run for one in said)
+    assert [(told["event"], told["id"], told["text"]) for told in hook.taken] == [("ended", run, "1 landed")]
     line = next(one for one in said if one["event"] == "phase" and one["phase"] == "build" and one["state"] == "done")
     of_prefect = [json.loads(text) for text in (adw.runs[-1] / "flow.log").read_text().splitlines() if text.startswith("{")]
     assert line["id"] in {one.get("id") for one in of_prefect}
