@@ -47,7 +47,7 @@ class Pool:
     hub: Source
     config: PoolConfig = field(default_factory=PoolConfig)
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
-    journal: Journal | None = None  # what is told of leases
+    journal: Journal | None = field(default=None, compare=False)  # what is told of leases
 
     @property
     def folder(self) -> Path:
