@@ -53,12 +53,16 @@ class Teller:
         self._journal, self._repository, self._config, self._secret = journal, repository, config, secret
         self._desktop = desktop and config.desktop
         self._reader, self._over, self._warned = journal.reader(), threading.Event(), False
-        self._told = {event["notice"] for event in self._reader.news() if event["event"] == "told"}
+        self._told: set[str] = set()
         self.patience = LAST  # at the end; none for whoever ended it with Ctrl-C
 
     @contextmanager
     def at_work(self) -> Iterator["Teller"]:
-        """Tell during the block, and at its end what is left, as far as that is soon done."""
+        """Tell during the block, and at its end what is left, as far as that is soon done. Nothing is done where nobody is to be told."""
+        if not (webhook.configured(self._config) or (self._desktop and desktop())):
+            yield self
+            return
+        self._told |= {event["notice"] for event in self._reader.news() if event["event"] == "told"}
         thread = threading.Thread(target=self._work, name="teller", daemon=True)
         thread.start()
         try:
@@ -78,19 +82,20 @@ class Teller:
                     notice = noticed(event, self._reader.progress, self._repository)
                     if notice and notice.kind in self._config.on and notice.key not in self._told:
                         self._told.add(notice.key)
-                        if self._desktop and event["timestamp"] - self._reader.progress.started > LONG:
-                            popup(notice)
-                        self._tell(notice)
+                        shown = self._desktop and event["timestamp"] - self._reader.progress.started > LONG and popup(notice)
+                        self._tell(notice, shown=shown)
 
-    def _tell(self, notice: Notice) -> None:
-        """Post a notice, and note that it was told."""
+    def _tell(self, notice: Notice, *, shown: bool) -> None:
+        """Post a notice, and note that it was told, if it was, or is shown."""
         try:
-            if url := webhook.address(self._config, self._secret):
+            url = webhook.address(self._config, self._secret)
+            if url:
                 webhook.post(url, self._config.format, notice)
         except AdwError as no:
             self._warn(str(no))
             return
-        self._journal.event("told", id=notice.id, notice=notice.key, kind=notice.kind)
+        if url or shown:
+            self._journal.event("told", id=notice.id, notice=notice.key, kind=notice.kind)
 
     def _warn(self, reason: str) -> None:
         """Say once that somebody is not told: what comes after is hardly told, either."""
@@ -99,11 +104,11 @@ class Teller:
             self._journal.event("untold", text=f"nobody is told of it ([notify] in adw.toml): {reason}")
 
 
-def popup(notice: Notice) -> None:
-    """Show a notice on the desktop, where there is one."""
-    if argv := desktop():
-        with suppress(OSError):
-            proc.heard([*argv, notice.title, notice.text], POPUP)
+def popup(notice: Notice) -> bool:
+    """Show a notice on the desktop, where there is one; whether it is shown."""
+    with suppress(OSError):
+        return bool(argv := desktop()) and proc.heard([*argv, notice.title, notice.text], POPUP)[0] == 0
+    return False
 
 
 def desktop() -> list[str]:

@@ -1,7 +1,7 @@
 """From any name of a piece of work to all its others: correlation id, task run, flow run, lease, commit, the tracker's task.
 
 All of it is read from the events of runs. What keeps a task elsewhere for a piece of work, or for an issue, may note it as an
-event `tracked` with the fields of the order, or with `issue` alone, and `task`.
+event `tracked` with `task`, and the fields of the order, or `issue` and `phase`, or `issue` alone.
 """
 
 import re
@@ -14,6 +14,7 @@ from adw.journal import Journal
 from adw.testing import AGAIN
 
 SHORTEST = 7  # characters of a commit's name
+IN_ID = 3  # slashes, in the id of a piece of work
 
 
 @dataclass(slots=True)
@@ -71,23 +72,23 @@ def pieces(journal: Journal) -> list[Piece]:
     """What was worked on in a run, in the order in which it was begun."""
     found: dict[str, Piece] = {}
     landed: dict[str, str] = {}
-    tracked: dict[str, list[str]] = {}  # by issue, of those as a whole
+    tracked: dict[tuple[str, str], list[str]] = {}  # by issue and phase, which is empty of an issue as a whole
     flow_run: dict[str, str] = {}
     for event in journal.events()[0]:
         if event["event"] in {"flow started", "handed over"}:
             flow_run = {event["flow_run"]: event["ui"]}
-        elif "phase" in event and "id" in event:
+        elif event.get("id", "").count("/") == IN_ID and "try" in event:
             piece = found.setdefault(event["id"], Piece(event["id"], journal.folder.name, event["issue"], event["phase"], event["try"]))
             piece.flow_runs |= flow_run
             _take(piece, event)
         elif event["event"] == "outcome" and event["sha"]:
             landed[event["issue"]] = event["sha"]
         elif event["event"] == "tracked":
-            tracked.setdefault(event["issue"], []).append(event["task"])
+            tracked.setdefault((event["issue"], event.get("phase", "")), []).append(event["task"])
     phases = {piece.phase for piece in found.values()}
     for piece in found.values():
         piece.landed = landed.get(piece.issue, "")
-        piece.tasks += tracked.get(piece.issue, [])
+        piece.tasks += [*tracked.get((piece.issue, piece.phase), []), *tracked.get((piece.issue, ""), [])]
         if not piece.host:
             piece.logs = [str(log) for log in sorted(_log(journal.folder, piece).parent.glob("*.log")) if _printed(piece, log.stem, phases)]
     return list(found.values())

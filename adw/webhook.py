@@ -46,6 +46,11 @@ class Notice:
         return {**about, "title": self.title, "text": self.text, "ui": self.ui}
 
 
+def configured(config: NotifyConfig) -> bool:
+    """Whether there is anywhere to post to, as far as that shows without asking for the Secret."""
+    return bool(config.url or config.secret or os.environ.get(config.variable))
+
+
 def address(config: NotifyConfig, secret: Callable[[str], str]) -> str:
     """Where to post: as configured, or what the environment or else the Prefect Secret holds; empty if nowhere. Misuse if that is no address."""
     if config.url:

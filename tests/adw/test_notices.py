@@ -129,6 +129,7 @@ def test_the_desktop_is_told_of_a_run_that_took_long(journal: Journal, tmp_path:
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     told(journal, asked(), ended(), desktop=True)
     assert shown.read_text().splitlines() == ["--app-name=adw", "--", "shop: the run is done", "there was nothing to do"]
+    assert "told" not in [event["event"] for event in journal.events()[0]]  # there is no desktop behind it
 
 
 def test_doctor_says_who_is_told_and_tries_it(hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:

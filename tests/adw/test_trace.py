@@ -20,25 +20,27 @@ def journal(tmp_path: Path) -> Journal:
         made.log(BUILD).write_text("printed")
         mark.more["sha"] = "0123456789abcdef"
     made.event("tracked", **BUILD.fields, task="task-7")
-    made.event("tracked", issue="a", task="task-6")
+    made.event("tracked", issue="a", phase="build", task="task-6")
+    made.event("tracked", issue="a", task="task-5")
+    made.event("tracked", issue="a", phase="plan", task="task-4")
     made.event("outcome", id="r1/a-1", issue="a", state="landed", sha="fedcba9876543210")
     made.phase(Order(run="r1", issue="b", issue_key="b-1", phase="plan"), "cached")
     return made
 
 
-@pytest.mark.parametrize("name", ["r1/a-1/build/2", "r1/a-1/build", "r1/a-1", "f-1", "t-1", "l-1", "01234567", "fedcba9876", "task-7", "task-6"])
+@pytest.mark.parametrize("name", ["r1/a-1/build/2", "r1/a-1/build", "r1/a-1", "f-1", "t-1", "l-1", "01234567", "fedcba9876", "task-7", "task-6", "task-5"])
 def test_each_name_of_a_piece_of_work_leads_to_all_others(journal: Journal, name: str) -> None:
     found = {piece.id: piece for piece in trace.find([journal], name)}
     piece = found["r1/a-1/build/2"]
     assert (piece.state, piece.issue, piece.leases, piece.task_runs, piece.flow_runs) == ("done", "a", [("l-1", "3")], ["t-1"], {"f-1": FLOW})
-    assert (piece.commits, piece.landed, piece.tasks) == (["0123456789abcdef"], "fedcba9876543210", ["task-7", "task-6"])
+    assert (piece.commits, piece.landed, piece.tasks) == (["0123456789abcdef"], "fedcba9876543210", ["task-7", "task-6", "task-5"])
     assert piece.logs == [str(journal.folder / "logs" / "a-1" / "2-build.log")]
     assert list(piece.task_run_pages()) == ["http://prefect.example/runs/task-run/t-1"]
     assert [event["event"] for event in piece.events] == ["phase", "leased", "phase", "tracked"]
     assert ("r1/b-1/plan/1" in found) is (name == "f-1")
 
 
-@pytest.mark.parametrize("name", ["r", "r1/a", "012345", "t", "a-1/build/2", ""])
+@pytest.mark.parametrize("name", ["r", "r1/a", "012345", "t", "task-4", "a-1/build/2", ""])
 def test_a_part_of_a_name_is_none(journal: Journal, name: str) -> None:
     assert trace.find([journal], name) == []
 
