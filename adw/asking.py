@@ -197,7 +197,7 @@ class Asking:
                 self.worked += time.monotonic() - began
                 listener.end()
                 self._keep(id=reader.session or session)
-        self.journal.event("memory", issue=self.order.issue, phase=self.order.phase, **{"try": self.order.attempt}, bytes=ended.memory)
+        self.journal.event("memory", **self.order.fields, bytes=ended.memory)
         self._judge(desk, ended, reader)
         return reader
 

@@ -486,6 +486,38 @@ class ScheduleConfig(Section):
     )
 
 
+def _no_slack(text: str) -> str:
+    if "hooks.slack.com" in _http(text):
+        msg = "Slack's address is a secret: leave it out, and put it into the environment variable that notify.variable names, or into a Prefect Secret (notify.secret)"
+        raise PydanticCustomError(SECRET, "{said}", {"said": msg})
+    return text
+
+
+class NotifyConfig(Section):
+    """Who is told what a run comes to; see docs/notifications.md of adw."""
+
+    on: tuple[Literal["ended", "refused", "approval"], ...] = Field(
+        ("ended", "refused", "approval"),
+        description="What is told: that a run has `ended`, that an issue is `refused` (or blocked), that a person's `approval` is waited for.",
+    )
+    format: Literal["json", "slack"] = Field("json", description="How a webhook is told: by `json` of adw's own, or as `slack` takes it.")
+    url: Annotated[str, AfterValidator(_no_slack)] = Field(
+        "", description="Where to post to, if that is no secret.", examples=["https://example.com/hooks/adw"]
+    )
+    variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = Field(
+        "ADW_WEBHOOK", description="The environment variable that holds where to post to, if that is a secret; with `secret`, it is kept there."
+    )
+    secret: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = Field(
+        "", description="The Prefect Secret block that holds where to post to.", examples=["slack-webhook"]
+    )
+    desktop: bool = Field(default=True, description="Whether a run in a terminal also tells it on the desktop (notify-send, or macOS).")
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What is needed of secrets: environment variable → name of the Prefect Secret block."""
+        return {self.variable: self.secret} if self.secret else {}
+
+
 class MemoryConfig(Section):
     """What is remembered of this repository from one run to the next, by Mem0; see docs/memory.md of adw."""
 
@@ -575,6 +607,7 @@ class Config(Section):
     pool: PoolConfig = PoolConfig()
     cluster: ClusterConfig = ClusterConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    notify: NotifyConfig = NotifyConfig()
 
     @property
     def asks_to_land(self) -> bool:

@@ -48,11 +48,11 @@ class Desk:
     def count(self, order: Order, model: str, more: Spent) -> None:
         """Count what an agent says it has spent."""
         self.ledger.add(order.issue, more)
-        self._journal.event("spent", **_about(order), model=model, **_told(more))
+        self._journal.event("spent", **order.fields, model=model, **_told(more))
 
     def throttled(self, order: Order, reason: str) -> None:
         """Note that the model's API has too much to do."""
-        self._journal.event("throttled", **_about(order), reason=reason)
+        self._journal.event("throttled", **order.fields, reason=reason)
 
     @contextmanager
     def access(self, agent: Agent, config: AgentConfig, secrets: Mapping[str, str], order: Order, priority: int) -> Iterator[Access]:
@@ -102,10 +102,6 @@ def own(agent: Agent, secrets: Mapping[str, str]) -> dict[str, str]:
 def wrong_key() -> str:
     """What to do about a key that is not taken."""
     return "the model's API does not take the key. What is done is kept: set the right one, as in `ANTHROPIC_API_KEY=… adw resume`"
-
-
-def _about(order: Order) -> dict[str, Any]:
-    return {"run": order.run, "issue": order.issue, "phase": order.phase, "try": order.attempt}
 
 
 def _told(more: Spent) -> dict[str, Any]:

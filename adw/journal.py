@@ -106,7 +106,8 @@ class Journal:
         return list({issue.id: issue for issue in [*asked, *chain.from_iterable(self.notes().values())]}.values())
 
     def event(self, event: str, **fields: Any) -> None:
-        """Add an event. A line is written at once and whole, so that many threads and processes may do so."""
+        """Add an event; it has the correlation id of what it is about, by default of the run. A line is written at once and whole: many threads and processes may do so."""
+        fields = {"id": self.folder.name, **fields}
         if send := sink.get():
             send({**fields, "event": event, "timestamp": time.time()})
             return
@@ -124,7 +125,7 @@ class Journal:
 
     def phase(self, order: Order, state: str, **fields: Any) -> None:
         """A phase of an issue is now `running`, `done`, `cached`, `no`, `flaky` (done at the second try on the same tree) or `failed`."""
-        self.event("phase", run=order.run, issue=order.issue, phase=order.phase, **{"try": order.attempt}, state=state, **fields)
+        self.event("phase", **order.fields, state=state, **fields)
 
     @contextmanager
     def timed(self, order: Order, **fields: Any) -> Iterator[Mark]:

@@ -95,8 +95,7 @@ class Limits:
 
     def tell(self, doing: str) -> None:
         """Say what the agent does now."""
-        order = self._order
-        self._journal.event("doing", run=order.run, issue=order.issue, phase=order.phase, **{"try": order.attempt}, doing=doing)
+        self._journal.event("doing", **self._order.fields, doing=doing)
 
     def over(self, printed: int) -> str:
         """Why the agent must be cut, or nothing."""

@@ -205,7 +205,7 @@ class Outcome:
     reason: str = ""
     sha: str = ""
     tries: int = 0
-    place: str = ""  # of one that is ready: its branch, or the address of its pull request
+    place: str = ""  # of one that is ready: its branch, or the address of its pull request; of one that landed at a remote: the commit's page
 
     @property
     def good(self) -> bool:
@@ -223,3 +223,13 @@ class Order:
     phase: str
     attempt: int = 1
     title: str = field(default="", compare=False)
+
+    @property
+    def id(self) -> str:
+        """The correlation id as text, `run/issue key/phase/try`: in the lines that are printed of it, in its events, and in Prefect."""
+        return f"{self.run}/{self.issue_key}/{self.phase}/{self.attempt}"
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The same as fields of an event."""
+        return {"id": self.id, "run": self.run, "issue": self.issue, "phase": self.phase, "try": self.attempt}

@@ -55,7 +55,7 @@ class Site:
 
     def pool(self) -> Pool:
         """Its slots on this host."""
-        return Pool(self.hub(), self.config.pool, self.config.sandbox)
+        return Pool(self.hub(), self.config.pool, self.config.sandbox, self.journal())
 
     def sized(self, slots: int) -> "Site":
         """The same with another number of slots: each host lends what it can bear."""

@@ -14,6 +14,7 @@ from adw import guard, lock, proc
 from adw.config import PoolConfig, SandboxConfig
 from adw.errors import AgentCrashed, AgentCut, AgentFailed, DiskFull, GitFailed, Halted, Interrupted, ModelAway, SetupFailed
 from adw.git import Git
+from adw.journal import Journal
 from adw.mirror import Source
 from adw.model import Order, phase_of
 from adw.sessions import LEASE, Shelf
@@ -46,6 +47,7 @@ class Pool:
     hub: Source
     config: PoolConfig = field(default_factory=PoolConfig)
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
+    journal: Journal | None = field(default=None, compare=False)  # what is told of leases
 
     @property
     def folder(self) -> Path:
@@ -72,6 +74,8 @@ class Pool:
             _rescue(self.hub, self.config, slot)
             holder = Holder(uuid.uuid4().hex, os.getpid(), proc.born(os.getpid()), order.issue_key, commit, order.phase, order.issue)
             _note(slot, holder)
+            if self.journal:
+                self.journal.event("leased", **order.fields, lease=holder.lease, slot=slot.name)
             try:
                 yield prepare(self.hub, self.config, self.sandbox, slot, commit, order, holder.lease, held.fileno())
             except Interrupted:

@@ -7,6 +7,8 @@ from typing import Any
 from adw.model import PHASES, one_line, phase_of
 from adw.money import Spent, Tokens
 
+BESIDE = {"told", "untold"}  # events of who was told: they may come when the run has ended
+
 
 def _place(phase: str) -> int:
     """Where a phase comes in an issue's life; one that is not known comes last."""
@@ -171,7 +173,8 @@ class Progress:
 
     def add(self, event: dict[str, Any]) -> None:
         """Take in one event."""
-        self.last = event["timestamp"]
+        if event["event"] not in BESIDE:
+            self.last = event["timestamp"]
         self.started = self.started or self.last
         handler = getattr(self, f"_{event['event'].replace(' ', '_')}", None)
         if handler:

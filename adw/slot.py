@@ -241,6 +241,7 @@ def _environment(config: PoolConfig, slot: Path, lease_id: str, order: Order) ->
         "ADW_PHASE": phase,
         "ADW_PART": order.phase[len(phase) + 1 :],  # of the phase, if it is done in pieces
         "ADW_TRY": str(order.attempt),
+        "ADW_TRACE": order.id,
         "ADW_SLOT": slot.name,
         "ADW_PORT_BASE": str(PORTS_FROM + PORTS_EACH * int(slot.name)),
         proc.MARKER: lease_id,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 
-from adw import lock
+from adw import lock, pages
 from adw.config import LandingConfig
 from adw.errors import GitFailed, HubAway, Misuse
 from adw.git import Git
@@ -100,6 +100,10 @@ class Upstream(Hub):
         except GitFailed as no:
             msg = f"cannot push to {self.remote}, as landing.mode in adw.toml wants it: {str(no).partition('): ')[2] or no}"
             raise Misuse(msg) from no
+
+    def page(self, sha: str) -> str:
+        """Where a commit of the remote can be looked at; empty if that is not known."""
+        return pages.of_commit(self.git.run("remote", "get-url", self.remote), sha)
 
     def unpushed(self) -> int:
         """How many commits of the local branch the remote's does not have."""

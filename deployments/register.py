@@ -29,6 +29,7 @@ from adw.home import Place, home, registered
 from adw.mirror import Hub, find_hub
 from adw.model import digest
 from adw.server import WORK_POOL
+from deployments import views
 from flows import blocks
 from flows.ad_hoc import ad_hoc
 from flows.deliver import deliver
@@ -105,7 +106,7 @@ def register(hub: Hub, branch: str = "") -> list[str]:
             work_pool_name=WORK_POOL,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
-        return [*said, *asyncio.run(_write(deployment, _form()))]
+        return [*said, *asyncio.run(_write(deployment, _form())), *views.save(hub.place.slug)]
 
 
 def _form() -> RunnerDeployment:
@@ -162,7 +163,7 @@ def remove(place: Place) -> list[str]:
     """Take everything of a repository away from Prefect; returns a line for each thing that went. Its history stays."""
     with lock.held(home() / "registering"):
         place.unregister()
-        return asyncio.run(_remove(place.slug))
+        return [*asyncio.run(_remove(place.slug)), *views.remove(place.slug)]
 
 
 async def _remove(slug: str) -> list[str]:
@@ -217,6 +218,7 @@ def prepare(repository: str = "") -> dict[str, Any]:
     config = hub.config()
     with lock.held(home() / "registering"):
         blocks.write(hub, config)
+        views.save(hub.place.slug)
         hub.place.register(hub.root, "")
     plan = wanted(hub, config, "")
     return {**asdict(plan), "version": plan.version}

@@ -20,6 +20,7 @@ from adw.issues import markdown
 from adw.mirror import Hub, find_hub
 from flows.deliver import delivered
 from flows.delivery import Delivery
+from flows.labels import label
 from flows.work import threads
 
 
@@ -106,19 +107,13 @@ def ad_hoc(order: Order) -> State[Any]:
         try:
             delivery = order.delivery()
             hub = find_hub(Path(delivery.repository), delivery.branch)
-            tag(hub)
+            label(hub.place.slug)
             stack.enter_context(alone(hub))
         except TimeoutError:
             return Cancelled(message=f"another run of {order.repository} is at work, and schedule.overlap in its adw.toml says to skip this one")
         except AdwError as no:
             return Failed(message=str(no), data=no)
         return delivered(delivery)
-
-
-def tag(hub: Hub) -> None:
-    """Tag the run with its repository, which its deployment cannot know."""
-    with get_client(sync_client=True) as client:
-        client.update_flow_run(flow_run.id, tags=["adw", f"repository:{hub.place.slug}"])
 
 
 @contextmanager

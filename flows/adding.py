@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from adw import graph
 from adw.errors import Misuse
 from adw.model import Issue
+from flows.labels import label
 from flows.work import Work
 
 
@@ -23,6 +24,7 @@ def take_up(work: Work) -> list[Issue]:
             work.journal.forget(note)
             continue
         work.include(new)
+        label(work.hub.place.slug, work.issues)
         work.journal.event("added", note=note, issues=[{"id": issue.id, "title": issue.title} for issue in new])
         found += new
     return found

@@ -126,7 +126,7 @@ def deliver_one(work: Work, issue: Issue, how: How) -> None:
     except AdwError as no:
         outcome = Outcome(issue=issue.id, title=issue.title, state="refused", reason=str(no))
     except BaseException as no:  # noqa: BLE001 - told apart by the runner: infrastructure, or a bug
-        work.journal.event("crash", issue=issue.id, error=type(no).__name__, trace=traceback.format_exc())
+        work.say(issue, "crash", error=type(no).__name__, trace=traceback.format_exc())
         outcome = Outcome(issue=issue.id, title=issue.title, state="crashed", reason=f"{type(no).__name__}: {no}")
     work.outcomes[issue.id].set_result(outcome)  # first: others wait for it, and the journal may find the disk full
     work.partition.left(issue.id)

@@ -80,5 +80,6 @@ def new_name(planned: datetime, flow_run_id: UUID | str) -> str:
 
 
 def run_name() -> str:
-    """What a run is called in the Prefect UI."""
-    return Delivery.model_validate(flow_run.parameters["delivery"]).title
+    """What a run is called in the Prefect UI: the name of its folder is in it, also if that is only made now."""
+    delivery = Delivery.model_validate(flow_run.parameters["delivery"])
+    return delivery.title if delivery.run else f"{delivery.title} {new_name(flow_run.scheduled_start_time, flow_run.id)}"

@@ -11,7 +11,7 @@ from typing import cast
 from adw import branches, decisions, phases, report, results
 from adw.config import Gate
 from adw.errors import AdwError, AgentFailed, Collided, Conflict, Interrupted
-from adw.model import Attempt, Change, Issue, Outcome, Plan, Verdict
+from adw.model import Attempt, Change, Issue, Outcome, Plan, Verdict, digest
 from adw.train import Train
 from flows.approval import Approval, Form, PlanApproval, ask_a_person
 from flows.checks import noes
@@ -50,7 +50,7 @@ def delivered(work: Work, issue: Issue) -> Outcome:
             return work.through(issue, sha, attempt.number)
         except (AgentFailed, Conflict) as no:
             if isinstance(no, Conflict):
-                work.journal.event("overtaken", issue=issue.id, **{"try": attempt.number})
+                work.say(issue, "overtaken", **{"try": attempt.number})
             # Begun even if it is for a later run: what is refused goes on from here when it is asked for again.
             attempt = begun_again(work, issue, attempt, no, change)
             noes += isinstance(no, AgentFailed)  # a conflict is no fault of the change: somebody else was faster
@@ -94,7 +94,7 @@ def kept_apart(work: Work, issue: Issue, attempt: Attempt) -> Attempt:
         work.outcomes[name].result()
     if behind:
         seconds = time.monotonic() - began
-        work.journal.event("kept apart", issue=issue.id, behind=behind, seconds=round(seconds, 1))
+        work.say(issue, "kept apart", behind=behind, seconds=round(seconds, 1))
     return attempt if attempt.number else results.begin(work.hub, issue, 1, ground(work, issue))
 
 
@@ -122,7 +122,7 @@ def planned_only(work: Work, issue: Issue) -> Outcome:
     if sha := work.landed.get(issue.id):
         return Outcome(issue=issue.id, title=issue.title, state="already landed", sha=sha)
     tries = results.attempts(work.hub, issue) or [results.begin(work.hub, issue, 1, work.hub.tip())]
-    work.journal.event("planned", issue=issue.id, plan=asdict(planned(work, issue, tries[0])))
+    work.say(issue, "planned", plan=asdict(planned(work, issue, tries[0])))
     return Outcome(issue=issue.id, title=issue.title, state="planned")
 
 
@@ -220,10 +220,10 @@ def approved(work: Work, issue: Issue, change: Change) -> None:
 
 def asked(work: Work, issue: Issue, gate: Gate, question: str, form: type[Form], **filled_in: str) -> Form:
     """A person's answer to a question about an issue."""
-    work.journal.event("approval", issue=issue.id, gate=gate, state="wanted")
+    work.say(issue, "approval", gate=gate, state="wanted", about=digest(question)[:12])
     with work.asking:  # a flow run is paused for one question at a time
         answer = ask_a_person(issue, question, form, **filled_in)
-    work.journal.event("approval", issue=issue.id, gate=gate, state="given" if answer.approve else "refused")
+    work.say(issue, "approval", gate=gate, state="given" if answer.approve else "refused")
     return answer
 
 

@@ -20,7 +20,7 @@ def built(work: Work, issue: Issue, plan: Plan, attempt: Attempt) -> Change:
     if fresh and plan.items and results.find(work.hub, "build", work.key(Call(tasks.build, (issue, plan, attempt))), Change) is None:
         division = parts.divide(plan, work.site.config.build, work.most)
         told = [[part.title, list(part.files)] for part in division.parts]
-        work.journal.event("divided", issue=issue.id, **{"try": attempt.number}, parts=told, reason=division.reason)
+        work.say(issue, "divided", **{"try": attempt.number}, parts=told, reason=division.reason)
         if division.parts:
             return in_parts(work, issue, plan, attempt, division.parts)
     return cast("Change", work.run(tasks.build, issue, plan, attempt))
@@ -39,7 +39,7 @@ def in_parts(work: Work, issue: Issue, plan: Plan, attempt: Attempt, divided: Se
         changes = [cast("Change", found[number]) for number in range(len(divided))]
         merged = parts.merged(work.site, plan, attempt, divided, changes)
         if merged.left:
-            work.journal.event("integrated", issue=issue.id, **{"try": attempt.number}, left=list(merged.left))
+            work.say(issue, "integrated", **{"try": attempt.number}, left=list(merged.left))
             change = cast("Change", work.run(tasks.integrate, issue, plan, attempt, divided, changes))
         else:
             change = parts.one(work.site, issue, attempt, changes, merged.tree)

@@ -63,8 +63,7 @@ def recalled(work: "Work", call: "Call") -> tuple[Memory, ...]:
     found = work.memory.recall(lambda: question(work.hub.mirror, *call.args))
     if found:
         told = [{"id": one.id, "kind": one.kind, "source": one.source, "text": one.text[:SHOWN]} for one in found]
-        about = {"issue": call.issue.id, "phase": call.task.name, "try": call.attempt}
-        work.journal.event("recalled", **about, seconds=round(time.monotonic() - began, 3), memories=told)
+        work.journal.event("recalled", **work.order(call).fields, seconds=round(time.monotonic() - began, 3), memories=told)
     return found
 
 

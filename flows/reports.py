@@ -9,11 +9,11 @@ from typing import Any, cast
 from uuid import UUID
 
 import httpx
-from prefect.artifacts import create_markdown_artifact, create_progress_artifact, create_table_artifact, update_progress_artifact
+from prefect.artifacts import MarkdownArtifact, create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.exceptions import PrefectException
 from prefect.settings import get_current_settings
 
-from adw import report, usage
+from adw import report, trace, usage
 from adw.journal import Journal, tail
 from adw.mirror import Hub
 from adw.model import Issue, Outcome
@@ -62,12 +62,13 @@ class Moving:
 def publish(site: Site, issues: Sequence[Issue], outcomes: Sequence[Outcome]) -> None:
     """One report of the run and one of each issue that was worked on, with what its agents and tests printed; and a table of all."""
     hub, journal, pages = site.hub(), site.journal(), dict[str, str]()
-    progress = journal.progress()
+    progress, runs = journal.progress(), _task_runs(journal)
     for issue, outcome in zip(issues, outcomes, strict=True):
         if outcome.state == "already landed":
             continue
-        logs = [(log, _log(hub.place.slug, issue, log)) for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]
+        logs = [(log, _log(hub.place.slug, issue, log, runs.get(str(log)))) for log in sorted((journal.folder / "logs" / issue.key).glob("*.log"))]
         text = report.issue_report(hub, issue, outcome, progress, [*logs, *report.logs_elsewhere(journal, issue)])
+        text += f"\n`adw show --trace {journal.folder.name}/{issue.key}` leads on to task runs, slots and commits.\n"
         path = journal.folder / "reports" / f"{issue.key}.md"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -80,15 +81,21 @@ def publish(site: Site, issues: Sequence[Issue], outcomes: Sequence[Outcome]) ->
     create_table_artifact(cast("list[dict[str, Any]]", table), key=_key(f"{hub.place.slug}-issues"), description="How each issue ended")
 
 
-def _log(slug: str, issue: Issue, log: Path) -> str:
-    """Publish the end of a log, in which there are no secrets; returns its address."""
+def _task_runs(journal: Journal) -> dict[str, UUID]:
+    """The task runs that printed what is in the logs of this host, by these."""
+    return {log: UUID(piece.task_runs[-1]) for piece in trace.pieces(journal) if piece.task_runs for log in piece.logs}
+
+
+def _log(slug: str, issue: Issue, log: Path, task_run: UUID | None) -> str:
+    """Publish the end of a log, in which there are no secrets, on the page of its task run; returns its address."""
     title = f"{issue.title}: {log.stem}"
-    return _markdown(f"{slug}-{issue.key}-{log.stem}", f"# {title}\n\n{report.fenced(tail(log))}", title)
+    return _markdown(f"{slug}-{issue.key}-{log.stem}", f"# {title}\n\n{report.fenced(tail(log))}", title, task_run)
 
 
-def _markdown(key: str, text: str, description: str) -> str:
-    """Publish a page; returns its address in the UI, empty where that is not known."""
-    made = cast("UUID", create_markdown_artifact(text, key=_key(key), description=description))
+def _markdown(key: str, text: str, description: str, task_run: UUID | None = None) -> str:
+    """Publish a page, of the run or of one of its task runs; returns its address in the UI, empty where that is not known."""
+    page: Any = MarkdownArtifact(markdown=text, key=_key(key), description=description, task_run_id=task_run)
+    made = page.create(_sync=True).id
     ui = get_current_settings().ui_url
     return f"{ui}/artifacts/artifact/{made}" if ui else ""
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from math import inf
 from pathlib import Path
 
@@ -11,12 +11,13 @@ from prefect.runtime import deployment, flow_run
 from adw import durations, graph, proc, sandbox
 from adw.config import Config
 from adw.desk import at_desk
-from adw.errors import AdwError
+from adw.errors import AdwError, Misuse
 from adw.issues import markdown
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub, sync
 from adw.model import Issue
 from adw.monitor import Monitor
+from adw.notices import Teller
 from adw.phases import Site
 from adw.pool import Pool
 from flows import blocks
@@ -24,6 +25,7 @@ from flows.adding import take_up
 from flows.checks import Checks
 from flows.cluster import opened
 from flows.delivery import Delivery, configured, new_name
+from flows.labels import label
 from flows.lending import Lending, insist_on_memory
 from flows.limits import Throttle
 from flows.maintain import reconcile
@@ -33,6 +35,7 @@ from flows.reports import Moving
 from flows.sidings import faced, look_up, make_line, tidy
 from flows.watch import Watch
 from flows.work import Work, start_cluster
+from tasks.secrets import of_notices
 
 
 @contextmanager
@@ -45,7 +48,8 @@ def begun(delivery: Delivery) -> Iterator[Work]:
     hub = find_hub(Path(delivery.repository), delivery.branch)
     journal = Journal(hub.place.runs / (delivery.run or new_name(flow_run.scheduled_start_time, flow_run.id)))
     journal.keep(delivery.model_dump(mode="json"))
-    with _told(journal), Watch(flow_run.id).kept(), ExitStack() as stack:
+    os.environ["ADW_RUN"] = journal.folder.name  # for the lines of this process and those it starts
+    with _noticed(hub, journal), _told(journal), Watch(flow_run.id).kept(), ExitStack() as stack:
         asked = [*delivery.issues, *markdown.read_matching(delivery.sources, hub.root)]
         config = _settled(hub, journal, delivery)
         hub = faced(hub, config, journal)
@@ -77,6 +81,16 @@ def begun(delivery: Delivery) -> Iterator[Work]:
             stack.enter_context(at_desk(config, journal))  # for the whole run, though phases come and go
         yield work
         work.checks.settle()
+
+
+@contextmanager
+def _noticed(hub: Hub, journal: Journal) -> Iterator[None]:
+    """Tell people of the run for the block, if it is that of a deployment: else the process that started us does."""
+    with ExitStack() as stack:
+        with suppress(Misuse):  # a configuration that is none is told a moment later
+            if deployment.id:
+                stack.enter_context(Teller(journal, hub.root.name, hub.config().notify, of_notices, desktop=False).at_work())
+        yield
 
 
 @contextmanager
@@ -113,6 +127,7 @@ def _settled(hub: Hub, journal: Journal, delivery: Delivery) -> Config:
 
 
 def _begin(work: Work) -> None:
+    label(work.hub.place.slug, work.issues)
     work.journal.event(
         "flow started",
         flow_run=str(flow_run.id),

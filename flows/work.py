@@ -28,12 +28,13 @@ from adw.forecast import Forecast, Left, Step
 from adw.journal import Journal
 from adw.memory.border import Border
 from adw.mirror import Hub
-from adw.model import PHASES, Arrival, Attempt, Candidate, Change, Issue, Outcome, Plan, Verdict, phase_of
+from adw.model import PHASES, Arrival, Attempt, Candidate, Change, Issue, Order, Outcome, Plan, Verdict, phase_of
 from adw.partition import Partition
 from adw.phases import Site
 from adw.rank import Rank
 from adw.siding import Siding
 from adw.train import Train
+from adw.upstream import Upstream
 from flows.cluster import QUIET, Cluster
 from flows.places import Places, Wish, never
 from flows.remembering import recalled
@@ -145,8 +146,16 @@ class Work:
     def tell(self, outcome: Outcome) -> None:
         """Say in the journal how an issue ended."""
         told = {"state": outcome.state, "reason": outcome.reason[:4000], "sha": outcome.sha, "place": outcome.place}
-        self.journal.event("outcome", issue=outcome.issue, title=outcome.title, **told)
+        self.say(self.issues[self._order[outcome.issue]], "outcome", title=outcome.title, **told)
         self.end(*(Step(outcome.issue, phase) for phase in PHASES))
+
+    def say(self, issue: Issue, event: str, **fields: Any) -> None:
+        """Say in the journal what happened to an issue as a whole."""
+        self.journal.event(event, id=f"{self.site.run}/{issue.key}", issue=issue.id, **fields)
+
+    def order(self, call: Call) -> Order:
+        """Where a phase that was submitted belongs."""
+        return self.site.order(call.issue, call.task.name, call.attempt)
 
     def end(self, *steps: Step) -> None:
         """Some phases have ended, or will never begin."""
@@ -155,10 +164,11 @@ class Work:
 
     def through(self, issue: Issue, sha: str, tries: int) -> Outcome:
         """How an issue ended that went through all its phases: left where a person finds it, or landed; then it needs no branch any more."""
-        place = self.offers.get(issue.id, "")
-        if not place:
+        offered = self.offers.get(issue.id, "")
+        if not offered:
             branches.drop(self.hub, issue)
-        return Outcome(issue=issue.id, title=issue.title, state="ready" if place else "landed", sha=sha, tries=tries, place=place)
+        place = offered or (self.hub.page(sha) if isinstance(self.hub, Upstream) else "")
+        return Outcome(issue=issue.id, title=issue.title, state="ready" if offered else "landed", sha=sha, tries=tries, place=place)
 
     def run(self, task: Task[Any, Any], *args: Any) -> Any:
         """Have a phase run, and wait for its result. Interrupted if the run was told to end."""
@@ -258,7 +268,7 @@ class Work:
             future = task.submit(self.site, *call.args)
         with wanted.minded(future.task_run_id, call.unwanted):
             try:
-                return Done(future.result(), future.state.name == "Cached")
+                return Done(future.result(), future.state.name == "Cached", str(future.task_run_id))
             except CancelledRun as no:
                 raise Interrupted(str(no)) from no
 
@@ -279,10 +289,10 @@ class Work:
             return result
         if isinstance(result, Change) and not self.hub.mirror.has(result.sha):
             return self.run(call.task.with_options(refresh_cache=True), *call.args)
-        order = self.site.order(call.issue, call.task.name, call.attempt)
+        order = self.order(call)
         about = next(arg.base if isinstance(arg, Attempt) else arg.sha for arg in call.args if isinstance(arg, Attempt | Candidate | Change))
         results.keep(self.hub, order, self.key(call), result, about)
-        self.journal.phase(order, "cached")
+        self.journal.phase(order, "cached", **({"task_run": done.task_run} if done.task_run else {}))
         return result
 
     def key(self, call: Call) -> str:

@@ -6,17 +6,18 @@ are retried. Time limits are those of the commands inside: Prefect cannot end a 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, cast
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.runtime import task_run
 
-from adw import checks, landing, offering, parts, phases, results, shards, upstream
+from adw import checks, landing, offering, parts, phases, records, results, shards, upstream
 from adw.errors import Interrupted, Transient
+from adw.journal import Mark
 from adw.memory.model import Memory
 from adw.mirror import Hub
 from adw.model import Arrival, Attempt, Candidate, Change, Issue, Offer, Order, Plan, Shard, Verdict
@@ -95,6 +96,14 @@ def tag(issues: Iterable[str]) -> None:
         context.task_run.tags = [*context.task_run.tags, *(f"issue:{issue}" for issue in issues)]
 
 
+def traced(order: Order) -> dict[str, str]:
+    """The current task run, for the events of a piece of work; and that piece of work, for whoever looks at the task run."""
+    if TaskRunContext.get() is None:
+        return {}
+    get_run_logger().info("%s (`adw show --trace` with this, or with the id of this task run)", order.id)
+    return {"task_run": str(task_run.id)}
+
+
 def kept(  # noqa: PLR0913 - as of what is made once, and what to say of it
     site: Site,
     order: Order,
@@ -106,7 +115,7 @@ def kept(  # noqa: PLR0913 - as of what is made once, and what to say of it
 ) -> Result:
     """Run a phase once for its key, with its events in the journal. One that is told to end has no result: its task run is cancelled."""
     tag([order.issue])
-    with site.journal().timed(order) as mark, wanted.heard():
+    with records.about(order.id), site.journal().timed(order, **traced(order)) as mark, wanted.heard():
         try:
             result, found = results.once(site.hub(), order, key, kind, make, believed)
         except Interrupted as no:
@@ -114,7 +123,7 @@ def kept(  # noqa: PLR0913 - as of what is made once, and what to say of it
             return cast("Result", wanted.given_up(str(no)))
         Shelf.of(site.hub().place, order).forget()  # nothing is left to go on with
         mark.state = "cached" if found else ended(result)
-        mark.more.update(told or {})
+        mark.more.update({"sha": result.sha} if isinstance(result, Change) else {}, **(told or {}))
     return result
 
 
@@ -188,7 +197,8 @@ def shard_base(site: Site, issue: Issue, shard: Shard, candidate: Candidate) -> 
 def test(site: Site, issue: Issue, candidate: Candidate, attempt: int) -> Verdict:
     """Whether what would land passes the tests."""
     key = phases.test_key(site, candidate)
-    return kept(site, site.order(issue, "test", attempt), key, Verdict, lambda: phases.test(site, issue, candidate, attempt))
+    order, about = site.order(issue, "test", attempt), {"sha": candidate.sha}
+    return kept(site, order, key, Verdict, lambda: phases.test(site, issue, candidate, attempt), told=about)
 
 
 # What is on the branch was put there by somebody who believes in it: where it failed as a candidate once, it is looked at anew.
@@ -235,6 +245,12 @@ def document(site: Site, issue: Issue, change: Change, attempt: int) -> Change:
     return kept(site, site.order(issue, "document", attempt), key, Change, lambda: phases.document(site, issue, change, attempt, secrets(site)))
 
 
+def arriving(site: Site, arrival: Arrival) -> AbstractContextManager[Mark]:
+    """Tell that a candidate is about to land, and how that ended."""
+    order = site.order(arrival.issue, "land", arrival.attempt)
+    return site.journal().timed(order, **traced(order), sha=arrival.candidate.sha)
+
+
 def who_lands() -> str:
     """What a landing is called in the Prefect UI."""
     return f"land: {', '.join(arrival.issue.title for arrival in task_run.parameters['arrivals'])}"[:200]
@@ -245,7 +261,7 @@ def land(site: Site, arrivals: Sequence[Arrival]) -> bool:
     """Whether the branch moved to the last candidate; it did not if it had moved before."""
     tag(arrival.issue.id for arrival in arrivals)
     with ExitStack() as stack:
-        marks = [stack.enter_context(site.journal().timed(site.order(arrival.issue, "land", arrival.attempt))) for arrival in arrivals]
+        marks = [stack.enter_context(arriving(site, arrival)) for arrival in arrivals]
         hub = upstream.facing(cast("Hub", site.hub()), site.config.landing)  # it is called where the user's repository is
         landed = upstream.land(hub, arrivals) if isinstance(hub, Upstream) else landing.land(hub, arrivals)
         for mark in marks:
@@ -257,7 +273,7 @@ def land(site: Site, arrivals: Sequence[Arrival]) -> bool:
 def offer(site: Site, arrival: Arrival, base: str) -> Offer:
     """A candidate left for a person to land, as a branch, or also as a pull request onto the base branch."""
     tag([arrival.issue.id])
-    with site.journal().timed(site.order(arrival.issue, "land", arrival.attempt)) as mark:
+    with arriving(site, arrival) as mark:
         hub = upstream.facing(cast("Hub", site.hub()), site.config.landing)
         made = offering.propose(hub, site.config, arrival, base, github_token(hub, site.config)) if isinstance(hub, Upstream) else offering.leave(hub, arrival)
         mark.state = "done"

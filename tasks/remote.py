@@ -37,6 +37,7 @@ class Done:
 
     value: Any
     cached: bool
+    task_run: str = ""
 
 
 def run(packed: bytes) -> Done:
@@ -72,7 +73,7 @@ def run(packed: bytes) -> Done:
                 state = run_task_sync(task, task_run_id=errand.task_run, parameters=parameters, return_type="state")
             if state.is_cancelled():  # type: ignore[union-attr]
                 raise Interrupted(state.message)  # type: ignore[union-attr]
-            return Done(state.result(_sync=True), state.name == "Cached")  # type: ignore[union-attr, call-overload]
+            return Done(state.result(_sync=True), state.name == "Cached", str(errand.task_run))  # type: ignore[union-attr, call-overload]
         except httpx.HTTPError as no:  # its kind does not come back from another process
             msg = f"{type(no).__name__}: {no}"
             raise ConnectionError(msg) from no

@@ -27,6 +27,11 @@ def github_token(hub: Upstream, config: Config) -> str:
     return own_token(forge(hub, config).host)
 
 
+def of_notices(name: str) -> str:
+    """Where people are told; Misuse if there is no such block."""
+    return _secret(name, "a webhook", "notify.secret")
+
+
 def _secret(name: str, variable: str, setting: str) -> str:
     try:
         return str(Secret.load(name, _sync=True).get())  # type: ignore[union-attr, call-arg]

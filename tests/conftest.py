@@ -123,7 +123,6 @@ def hub(repository: Repository, home: Path) -> Hub:  # noqa: ARG001 - it decides
 @pytest.fixture
 def site(hub: Hub) -> Site:
     """A run on the repository, whose agent writes the issue's id into a file of that name, and whose test wants code.txt."""
-    (hub.place.runs / "r1").mkdir(parents=True)
     return make_site(hub, 'test "$ADW_PHASE" != build || echo "$ADW_ISSUE" > "$ADW_ISSUE.txt"; echo "$ADW_PHASE is done"')
 
 
@@ -135,6 +134,7 @@ def make_site(hub: Hub, agent: str, test: str = "test -f code.txt", **pool: obje
         sandbox=SandboxConfig(mode="off"),  # these agents write where tests look; `test_sandbox.py` tries it
         pool=PoolConfig.model_validate({"size": 2, "memory_gb": 0, "disk_floor": 0, **pool}),
     )
+    (hub.place.runs / "r1").mkdir(parents=True, exist_ok=True)
     return Site(run="r1", repository=str(hub.path), branch=hub.branch, config=config)
 
 

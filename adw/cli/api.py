@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from adw import server
+from adw.errors import AdwError
 from adw.login import credentials
 from adw.server import Server
 
@@ -27,6 +28,23 @@ def ask(prefect: Server, method: str, path: str, **given: Any) -> Any:
     """The answer of the server's API; httpx.HTTPError if there is none."""
     answer = httpx.request(method, f"{prefect.api}{path}", headers=credentials(prefect.login), timeout=TIMEOUT, **given)
     return answer.raise_for_status().json()
+
+
+def secret(name: str) -> str:
+    """What a Prefect Secret holds; AdwError if there is none, or the server cannot be asked."""
+    prefect = server.running()
+    try:
+        if prefect is None:
+            msg = f"the Prefect Secret {name!r} cannot be read: the server does not run"
+            raise AdwError(msg)
+        document = ask(prefect, "get", f"/block_types/slug/secret/block_documents/name/{name}", params={"include_secrets": True})
+    except httpx.HTTPStatusError as no:
+        msg = f"there is no Prefect Secret {name!r}: make it in the Prefect UI under Blocks, or set the environment variable that goes with it when you call adw (status {no.response.status_code})"
+        raise AdwError(msg) from no
+    except httpx.HTTPError as no:
+        msg = f"the Prefect Secret {name!r} cannot be read: {no or type(no).__name__}"
+        raise AdwError(msg) from no
+    return str(document["data"]["value"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from adw import checks, clean, graph, guard, proc, sandbox, usage
+from adw import checks, clean, graph, guard, proc, records, sandbox, usage
 from adw.agents import ready
 from adw.agents.command import missing_program
 from adw.cli import api
@@ -66,6 +66,7 @@ def prepared(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> Journa
 def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
     """Misuse or DiskFull if the run could not come to a good end, as far as that shows before it begins."""
     config = configured(hub, given)
+    records.wanted()
     if not config.test.command.strip():
         msg = "no test command: set test.command in adw.toml (`adw init` writes one), or give --test-command 'python -m pytest -q'"
         raise Misuse(msg)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from adw import clean, guard, sandbox, server
 from adw.agents.command import missing_program
-from adw.cli import inspect, memories
+from adw.cli import inspect, memories, notify
 from adw.cli.view import print_json
 from adw.config import Config
 from adw.errors import AdwError
@@ -31,11 +31,11 @@ class Finding:
     detail: str
 
 
-def doctor(repo: Path, *, ask: bool, as_json: bool) -> int:
+def doctor(repo: Path, *, ask: bool, tell_all: bool, as_json: bool) -> int:
     """Print what is well and what is not; exit status 1 if something is not."""
     findings, console = [], Console(stderr=as_json)
     with console.status("looking") as moving:
-        for finding in examine(repo, ask=ask, tell=moving.update):
+        for finding in examine(repo, ask=ask, tell_all=tell_all, tell=moving.update):
             findings.append(finding)
             mark = ("✓ ", "green") if finding.good else ("✗ ", "red")
             if not as_json:
@@ -45,8 +45,8 @@ def doctor(repo: Path, *, ask: bool, as_json: bool) -> int:
     return 0 if all(finding.good for finding in findings) else 1
 
 
-def examine(repo: Path, *, ask: bool = False, tell: Callable[[str], None] = lambda _text: None) -> Iterator[Finding]:
-    """Check one thing after the other, with `ask` whether agents answer, too; what cannot be checked without another is left out."""
+def examine(repo: Path, *, ask: bool = False, tell_all: bool = False, tell: Callable[[str], None] = lambda _text: None) -> Iterator[Finding]:
+    """Check one thing after the other, with `ask` whether agents answer, with `tell_all` whether who is to be told is reached; what cannot be checked without another is left out."""
     yield attempt("git", _git)
     yield attempt("adw's folder", lambda: str(writable_home()))
     yield attempt("disk", lambda: _disk(Config().pool.disk_floor))
@@ -72,6 +72,9 @@ def examine(repo: Path, *, ask: bool = False, tell: Callable[[str], None] = lamb
             yield attempt(f"agent {name}", partial(inspect.answers, config, hub, phase, tell))
             tell("looking")
     yield attempt("other agents", lambda: inspect.others(config))
+    yield attempt("notifications", lambda: notify.checked(config.notify))
+    if tell_all:
+        yield attempt("notifications", lambda: notify.tried(config.notify, hub.root))
     yield attempt("remembered", lambda: memories.state(hub, config))
     yield _sandbox(config)
     slots = guard.slots(config.pool)

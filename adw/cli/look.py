@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from adw import clean as cleaning
-from adw import proc, report, server, usage
+from adw import proc, records, report, server, usage
 from adw.cli.deliver import chosen, hear, outcome
+from adw.cli.json_view import chosen_view
 from adw.cli.table import STYLES, duration, table
-from adw.cli.view import LineView, LiveView, in_ui, print_json, summary
+from adw.cli.view import in_ui, print_json, summary
 from adw.errors import Misuse
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub, sync
@@ -30,7 +31,7 @@ def follow(run: str, repo: Path) -> int:
     _, journal = chosen(run, repo)
     console, reader, said, heard = Console(), journal.reader(), "", 0.0
     progress = reader.progress
-    view = LiveView(console) if console.is_terminal else LineView(console)
+    view = chosen_view(console, journal.folder.name)
     with view.shown():
         over = False
         while not over:
@@ -45,7 +46,8 @@ def follow(run: str, repo: Path) -> int:
             if progress.waits and time.monotonic() - heard > HEAR_EACH:
                 heard = time.monotonic()
                 hear(journal)
-    summary(console, progress, max(0.1, progress.last - progress.started))
+    if not records.wanted():
+        summary(console, progress, max(0.1, progress.last - progress.started))
     return 0 if progress.rows and all(row.state in GOOD for row in progress.rows.values()) else 1
 
 

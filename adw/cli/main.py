@@ -171,9 +171,12 @@ def status(  # noqa: PLR0913 - what one run is looked at by
 
 
 @app.command()
-def show(
-    issue: Annotated[str, typer.Argument(help="The issue's id.")],
+def show(  # noqa: PLR0913 - what is to be shown, and how
+    issue: Annotated[str, typer.Argument(help="The issue's id.", show_default=False)] = "",
     repo: Repo = HERE,
+    trace: Annotated[
+        str, typer.Option(metavar="ID", help="Instead of an issue: what a correlation id, a task or flow run of Prefect, a commit or a lease belongs to.")
+    ] = "",
     log: Annotated[str, typer.Option(help="Print what a phase's agent, test or check printed: PHASE, of the newest try, or PHASE:TRY.")] = "",
     *,
     raw: Annotated[bool, typer.Option("--raw", help="With --log: as it is kept, which for some agents is JSON.")] = False,
@@ -182,8 +185,15 @@ def show(
     """Show an issue: its plan, its change, the verdicts, what it spent, and its logs."""
     from adw.cli.logs import show_log  # noqa: PLC0415
     from adw.cli.look import show as show_issue  # noqa: PLC0415
+    from adw.cli.trace import show_trace  # noqa: PLC0415
     from adw.errors import Misuse  # noqa: PLC0415
 
+    if bool(issue) == bool(trace) or (trace and log):
+        msg = "name an issue, `adw show ISSUE`, or something that belongs to one, `adw show --trace ID`" + (": not both" if trace else "")
+        raise Misuse(msg)
+    if trace:
+        show_trace(trace, repo, as_json=as_json)
+        return
     if raw and not log:
         msg = f"--raw says how a log is printed, and none is asked for: `adw show {issue} --log PHASE --raw`, or leave out --raw"
         raise Misuse(msg)
@@ -265,12 +275,13 @@ def doctor(
     repo: Repo = HERE,
     *,
     ask: Annotated[bool, typer.Option("--ask", help="Also ask each agent a short question: it costs a call.")] = False,
+    notify: Annotated[bool, typer.Option("--notify", help="Also send a message to who is told of runs.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check what adw needs, and say how to mend what is missing."""
     from adw.cli.doctor import doctor as check  # noqa: PLC0415
 
-    raise typer.Exit(check(repo, ask=ask, as_json=as_json))
+    raise typer.Exit(check(repo, ask=ask, tell_all=notify, as_json=as_json))
 
 
 @skills.callback()

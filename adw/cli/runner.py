@@ -55,7 +55,7 @@ def main(folder: Path) -> int:
 
 def _deliver(journal: Journal) -> tuple[int, str, str]:
     delivery = Delivery.model_validate(journal.order())
-    with tags(f"repository:{Place.of_run(journal.folder).slug}"):
+    with tags("adw", f"repository:{Place.of_run(journal.folder).slug}"):
         ended: State[Any] = deliver(delivery, return_state=True)
     if ended.is_cancelled():
         return INTERRUPTED, "interrupted", ""

@@ -13,8 +13,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from adw import proc, server
+from adw import proc, records, server
 from adw.cli.api import ask, joined
+from adw.cli.json_view import tell
 from adw.cli.supervise import Interrupts
 from adw.errors import AdwError
 from adw.home import Place, places, writable_home
@@ -46,13 +47,16 @@ class Lines(dict[str, str]):
     def __init__(self, console: Console) -> None:
         super().__init__()
         self._console = console
-        self.live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+        self.live = Live(console=console, refresh_per_second=4) if console.is_terminal and not records.wanted() else None
 
     def __setitem__(self, part: str, text: str) -> None:
         """Say how a part is."""
         if self.get(part) == text:
             return
         super().__setitem__(part, text)
+        if records.wanted():
+            tell(self._console, event="serving", part=part, text=text, state="failed" if text.startswith("✗") else "")
+            return
         if self.live:
             self.live.update(Group(*(self._line(*item) for item in self.items())))
         else:
@@ -164,7 +168,7 @@ class Serving:
         lived = time.monotonic() - self._started
         if self._worker is None or lived > min(PATIENCE, 2.0**self._deaths):
             self._deaths = 0 if self._worker is None or lived > PATIENCE else self._deaths + 1
-            env = {**os.environ, **self._prefect.environment(), "PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_CLIENT_MAX_RETRIES": "8"}
+            env = {**os.environ, **self._prefect.environment(), **records.environment(), "PREFECT_WORKER_QUERY_SECONDS": "2", "PREFECT_CLIENT_MAX_RETRIES": "8"}
             log = server.folder() / "worker.log"
             self._worker = proc.spawn([sys.executable, "-P", "-m", "deployments.working"], env=env, log=log, leash=True)
             self._started = time.monotonic()

@@ -12,9 +12,11 @@ from typing import Any
 
 from rich.console import Console
 
-from adw import proc, server
+from adw import proc, records, server
+from adw.cli.json_view import chosen_view
+from adw.cli.notify import teller
 from adw.cli.question import Asker
-from adw.cli.view import LineView, LiveView, View, summary
+from adw.cli.view import View, summary
 from adw.errors import AdwError
 from adw.journal import Journal
 from adw.mirror import Hub
@@ -61,14 +63,17 @@ def new_run(hub: Hub, delivery: dict[str, Any]) -> Journal:
 def supervise(journal: Journal, console: Console) -> int:
     """Run what a run's folder asks for to its end, and tell about it; returns adw's exit status."""
     began = time.monotonic()
-    view = LiveView(console) if console.is_terminal else LineView(console)
+    view = chosen_view(console, journal.folder.name)
     with Interrupts().heard() as interrupts:
         with view.shown(), server.in_use(view.say) as prefect:
             supervisor = Supervisor(journal, prefect, view, interrupts)
-            with Asker(console, view, supervisor.progress).at_work():
+            with teller(journal, console).at_work() as telling, Asker(console, view, supervisor.progress).at_work():
                 status = supervisor.watch()
-        summary(console, supervisor.progress, time.monotonic() - began)
-    if status == INTERRUPTED:
+                telling.patience = 0.0 if status == INTERRUPTED else telling.patience
+            supervisor.read()
+        if not records.wanted():
+            summary(console, supervisor.progress, time.monotonic() - began)
+    if status == INTERRUPTED and not records.wanted():
         console.print(f"interrupted; what was done is kept: `adw resume {journal.folder.name}` goes on with it")
     return status
 
@@ -89,7 +94,7 @@ class Supervisor:
         runner, checked = self._start(), time.monotonic()
         while True:
             status = runner.wait(0.1)
-            self._read()
+            self.read()
             if self._interrupts.count:
                 return self._end(runner)
             if status is not None:
@@ -101,12 +106,12 @@ class Supervisor:
                 self._check(runner)
 
     def _start(self) -> proc.Process:
-        env = {**os.environ, **self._prefect.environment(), "PREFECT_CLIENT_MAX_RETRIES": "8"}
+        env = {**os.environ, **self._prefect.environment(), **records.environment(), "PREFECT_CLIENT_MAX_RETRIES": "8"}
         # -P: it starts in the user's repository, whose `tasks` or `flows` would else be taken for ours
         argv = [sys.executable, "-P", "-m", "adw.cli.runner", str(self._journal.folder)]
         return proc.spawn(argv, env=env, log=self._journal.folder / "flow.log", leash=True)
 
-    def _read(self) -> None:
+    def read(self) -> None:
         """Take in what the journal says, and show it."""
         for event in self._reader.news():
             self._view.event(self.progress, event)
@@ -146,7 +151,7 @@ class Supervisor:
         if runner.poll() is None:
             runner.signal(signal.SIGKILL)  # its agents end with it: their keepers see it go
             runner.wait(1)
-        self._read()
+        self.read()
         if not self.progress.ended:
             self._journal.event("run ended", state="interrupted", reason="")
         return INTERRUPTED

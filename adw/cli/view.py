@@ -36,6 +36,9 @@ class View(Protocol):
     def aside(self) -> AbstractContextManager[None]:
         """For the block, nothing is drawn: somebody else has the terminal."""
 
+    def shown(self) -> AbstractContextManager["View"]:
+        """Show the run for the block."""
+
 
 class LiveView:
     """The table, redrawn in place."""
@@ -48,7 +51,7 @@ class LiveView:
 
     def event(self, progress: Progress, event: dict[str, Any]) -> None:
         """Notes are printed above the table."""
-        if event["event"] == "note":
+        if event["event"] in {"note", "untold"}:
             self._console.print(Text(event["text"], "dim"))
         self.tick(progress)
 
@@ -107,7 +110,7 @@ class LineView:
         if event["event"] == "phase":
             took = f" after {duration(event['seconds'])}" if "seconds" in event else ""
             again = f" (try {event['try']})" if event["try"] > 1 else ""
-            self._line(since, f"{event['issue']}: {event['phase']}{again}: {event['state']}{took}")
+            self._line(since, f"{event['issue']}: {event['phase']}{again}: {event['state']}{took}  {event.get('id', '')}".rstrip())
         elif event["event"] == "outcome":
             self._line(since, f"{event['issue']}: {event['state']} {event['sha'][:10]} {event.get('place', '')}".rstrip())
         elif event["event"] == "approval":
@@ -120,7 +123,7 @@ class LineView:
             self._line(since, f"{event['now']} of {event['size']} slots are lent: {event['reason']}")
         elif event["event"] == "added" and event["issues"]:
             self._line(since, f"added: {', '.join(issue['id'] for issue in event['issues'])}")
-        elif event["event"] == "note":
+        elif event["event"] in {"note", "untold"}:
             self._line(since, event["text"])
         elif event["event"] == "flow started":
             self._line(since, in_ui(event["ui"]))

@@ -75,8 +75,7 @@ class Gateway:
         ModelAway if the gateway does not come up.
         """
         token = f"adw-{secrets.token_urlsafe(24)}"
-        about = {"run": order.run, "issue": order.issue, "phase": order.phase, "try": order.attempt}
-        lease = {"protocol": api.protocol, "key": key, "upstream": upstream, "path": api.path, "order": about, "priority": priority}
+        lease = {"protocol": api.protocol, "key": key, "upstream": upstream, "path": api.path, "order": order.fields, "priority": priority}
         try:
             with self._changed:
                 self._leases[token] = lease

@@ -83,9 +83,7 @@ class AtWork:
         lost = [Finding(name, "", 0, "note", f"the plug-in could not be loaded: {why}") for name, why in registry.broken().items()]
         self.journal.event(
             "skills",
-            issue=self.order.issue,
-            phase=self.order.phase,
-            **{"try": self.order.attempt},
+            **self.order.fields,
             ran=[asdict(ran) for ran in found.ran],
             found=len(found.findings),
             findings=[asdict(finding) for finding in shown],

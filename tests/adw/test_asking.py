@@ -38,7 +38,6 @@ def bash(command: str) -> dict[str, Any]:
 
 @pytest.fixture
 def site(hub: Hub) -> Site:
-    (hub.place.runs / "r1").mkdir(parents=True)
     site = make_site(hub, "unused")
     return replace(site, config=site.config.model_copy(update={"agent": AgentConfig.model_validate(AGENT)}))
 

@@ -31,11 +31,6 @@ def again(hub: Hub, issue: Issue, change: Change, feedback: str = "") -> Attempt
     return results.begin(hub, issue, 2, hub.tip(), feedback, change.sha)
 
 
-@pytest.fixture(autouse=True)
-def run(hub: Hub) -> None:
-    (hub.place.runs / "r1").mkdir(parents=True)
-
-
 @pytest.fixture
 def change(hub: Hub, repository: Repository, issue: Issue) -> Change:
     """A change of a line that somebody else has changed since, too."""

@@ -143,6 +143,7 @@ def test_a_phase_on_another_host_commits_for_the_user_and_leaves_its_change_in_t
 ) -> None:
     attempt = results.begin(hub, issue, 1, repository.tip)
     there = replace(site, repository=url, author=("Ada", "ada@example.invalid"))
+    there.journal().keep({})
     plan, about = phases.plan(there, issue, attempt, {})
     change, _ = phases.build(there, issue, plan, attempt, {})
     results.record(there.hub(), site.order(issue, "build"), KEY, change, about)

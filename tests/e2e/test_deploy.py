@@ -42,6 +42,10 @@ def blocks(adw: Adw) -> list[Any]:
     return [block for block in found if block["name"] == slug(adw)]
 
 
+def views(adw: Adw) -> list[Any]:
+    return [view["filters"][0]["value"] for view in ask(adw.home, "saved_searches/filter") if view["name"] == slug(adw)]
+
+
 @pytest.fixture
 def other(adw: Adw, tmp_path: Path) -> Adw:
     return Adw(adw.home, make_repository(tmp_path / f"other-{tmp_path.name[-12:]}"), tmp_path / "more-issues")
@@ -51,6 +55,7 @@ def test_registering_twice_changes_nothing_and_a_change_of_adw_toml_changes_just
     configure(other)
     assert other.call("deploy").returncode == 0
     before = [own(deployed), own(other), read(deployed.home, FORM), blocks(deployed)]
+    assert [views(deployed), views(other)] == [[[f"repository:{slug(deployed)}"]], [[f"repository:{slug(other)}"]]]
     assert "nothing changed" in deployed.call("deploy").stdout
     assert [own(deployed), own(other), read(deployed.home, FORM), blocks(deployed)] == before
     configure(deployed, more='[schedule]\ncron = "30 2 * * 1-5"\ntimezone = "Europe/Berlin"\nissues = ["todo/*.md"]\noverlap = "skip"\n')
@@ -70,7 +75,7 @@ def test_registering_twice_changes_nothing_and_a_change_of_adw_toml_changes_just
     shutil.rmtree(other.repository.path)  # gone, and nevertheless to be taken away
     gone = deployed.call("deploy", "--remove", "--repo", str(other.repository.path))
     assert gone.returncode == 0, gone.stdout
-    assert (own(other), blocks(other)) == (None, [])
+    assert (own(other), blocks(other), views(other)) == (None, [], [])
     assert own(deployed) == now
     offered = read(deployed.home, FORM)["parameter_openapi_schema"]["definitions"]["Order"]["properties"]["repository"]["enum"]
     assert str(other.repository.path) not in offered

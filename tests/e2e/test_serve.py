@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import STUBBORN, WRITES, Adw, Serving, active_slots, ask, configure, ended, hand_over, read, set_state, slug, until
+from tests.hook import listening
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
@@ -29,17 +30,22 @@ def refusal(adw: Adw, **order: Any) -> str:
     return no.value.read().decode()
 
 
-def test_a_run_that_was_handed_over_is_followed_to_its_end_from_anywhere(deployed: Adw, serving: Serving) -> None:
+def test_a_run_that_was_handed_over_is_followed_to_its_end_from_anywhere_and_people_are_told(deployed: Adw, serving: Serving) -> None:
     assert serving.process.poll() is None
     deployed.issue("a")
-    run = hand_over(deployed)
+    with listening() as hook:
+        configure(deployed, more=f'[notify]\nurl = "{hook.url}"\n')
+        run = hand_over(deployed)
+        until(lambda: hook.taken)
+    assert [(told["event"], told["text"]) for told in hook.taken] == [("ended", "1 landed")]
     followed = deployed.call("status", "--follow", "--repo", str(deployed.repository.path))
     assert followed.returncode == 0, followed.stdout
     assert "a: build: done" in followed.stdout
     assert "landed" in followed.stdout
     deployed.assert_whole("a")
     assert ended(deployed, run)["type"] == "COMPLETED"
-    assert deployed.events()[-1] | {"timestamp": 0} == {"event": "run ended", "state": "done", "reason": "", "timestamp": 0}
+    end = {"event": "run ended", "id": deployed.runs[-1].name, "state": "done", "reason": "", "timestamp": 0}
+    assert [event | {"timestamp": 0} for event in deployed.events() if event["event"] == "run ended"] == [end]
 
 
 def test_what_is_not_registered_is_not_handed_over_and_leaves_nothing(adw: Adw, serving: Serving) -> None:

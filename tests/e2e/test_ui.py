@@ -6,13 +6,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from tests.conftest import make_repository
-from tests.e2e.conftest import Adw, Serving, configure, read, slug, until
+from tests.e2e.conftest import Adw, Serving, ask, configure, read, slug, until
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -148,3 +149,70 @@ def test_a_person_approves_a_change_with_the_form_that_a_paused_run_shows(shelf:
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
     until(lambda: [e for e in shelf.events() if e["event"] == "run ended"])
     shelf.assert_whole("a")
+
+
+WAITS = """
+while [ "$ADW_PHASE" = plan ] && [ ! -e "{gate}" ]; do sleep 0.1; done
+echo "$ADW_PHASE of $ADW_ISSUE"
+[ "$ADW_PHASE" != build ] || echo "$ADW_ISSUE" > "$ADW_ISSUE.txt"
+"""
+
+
+def spans(adw: Adw) -> list[tuple[float, float]]:
+    """When each run that has ended was at work."""
+    last = [{event["event"]: event["timestamp"] for event in adw.events(run)} for run in adw.runs]
+    return sorted((at["process started"], at["run ended"]) for at in last if "run ended" in at)
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(900)
+def test_a_cron_of_a_minute_takes_what_comes_once_and_never_has_two_runs_at_once(shelf: Adw, serving: Serving, page: Page) -> None:
+    name, gate, todo = slug(shelf), shelf.issues.parent / "gate", shelf.repository.path / "issues"
+    todo.mkdir()
+    shelf.repository.commit("ways", **{".gitignore": "issues\n"})
+
+    def comes(issue: str) -> None:
+        (todo / f"{issue}.md").write_text(f"# Write {issue}\n\nA file {issue}.txt that says {issue}.\n")
+
+    def states() -> list[str]:
+        runs = ask(shelf.home, "flow_runs/filter", flow_runs={"tags": {"all_": [f"repository:{name}"]}})
+        assert all(run["auto_scheduled"] for run in runs)
+        return [run["state"]["name"] for run in runs]
+
+    comes("first")
+    configure(shelf, WAITS.format(gate=gate), '[schedule]\ncron = "* * * * *"\n')
+    until(lambda: shelf.phase("first", "plan"))
+    comes("second")
+    until(lambda: "AwaitingConcurrencySlot" in states())  # the next minute has come
+    assert states().count("Running") == 1
+    page.goto(f"{serving.ui}/runs")
+    page.locator(".p-select-button__control").first.click()
+    page.keyboard.press("ArrowDown")
+    page.locator(".p-select-option").filter(has_text=name).click()  # the saved view
+    expect(page.get_by_text("AwaitingConcurrencySlot").first).to_be_visible()
+    expect(page.get_by_text("Running", exact=True).first).to_be_visible()
+    assert f"tag=repository:{name}" in page.url.replace("%3A", ":")
+    page.set_viewport_size({"width": 1280, "height": 960})
+    picture(page, "runs")
+    gate.touch()
+    until(lambda: shelf.phase("second", "plan"))
+    comes("third")
+    until(lambda: "third" in shelf.repository.git("log", "--format=%(trailers:key=Adw-Issue,valueonly)"))
+    landed = len(spans(shelf))
+    until(lambda: len(spans(shelf)) > landed)  # one more, with nothing left to do
+    configure(shelf, WAITS.format(gate=gate))  # no schedule any more
+    until(lambda: "no schedule" in serving.said(shelf.place.name) and not {"Running", "Pending", "AwaitingConcurrencySlot"} & set(states()))
+
+    shelf.assert_whole("first", "second", "third")
+    built = [e["issue"] for run in shelf.runs for e in shelf.events(run) if e["event"] == "phase" and (e["phase"], e["state"]) == ("build", "done")]
+    assert sorted(built) == ["first", "second", "third"]
+    at_work = spans(shelf)
+    assert len(at_work) == len(shelf.runs) >= 3
+    assert all(end <= start for (_, end), (start, _) in pairwise(at_work)), at_work
+    (task_run,) = ask(shelf.home, "task_runs/filter", task_runs={"tags": {"all_": [f"repository:{name}", "issue:second", "phase:build"]}})
+    page.goto(f"{serving.ui}/runs/task-run/{task_run['id']}")
+    expect(page.get_by_text("issue:second").first).to_be_visible()
+    expect(page.get_by_text("adw show --trace").first).to_be_visible()
+    picture(page, "task-run")
+    page.get_by_text("Artifacts", exact=True).click()
+    expect(page.get_by_text("1-build").first).to_be_visible()
