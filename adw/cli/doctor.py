@@ -73,6 +73,7 @@ def examine(repo: Path, *, ask: bool = False, tell: Callable[[str], None] = lamb
             tell("looking")
     yield attempt("other agents", lambda: inspect.others(config))
     yield attempt("remembered", lambda: memories.state(hub, config))
+    yield attempt("tracker", lambda: inspect.tracker(config, hub))
     yield _sandbox(config)
     slots = guard.slots(config.pool)
     yield Finding("memory", good=True, detail=f"enough for {slots} of {config.pool.size} slots at {config.pool.memory_gb:g} GB each")
