@@ -11,11 +11,12 @@ are 400 when a task is made and 500 when it is changed, what is archived is in n
 import hashlib
 import json
 import re
+import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -63,6 +64,7 @@ class Archon(ThreadingHTTPServer):
         self.busy: list[str] = []  # the paths that are being answered
         self.most = 0  # of them at once
         self.twice: list[str] = []  # tasks that were asked about while they still were
+        self.connected: list[socket.socket] = []
         self.guard = threading.Lock()
 
     @property
@@ -75,14 +77,20 @@ class Archon(ThreadingHTTPServer):
         return [task for task in self.book.tasks if not task["archived"]]
 
     @property
+    def names(self) -> list[str]:
+        """What adw calls each of them."""
+        return [re.findall(r"^adw: (\S+) \(", task["description"], re.MULTILINE)[-1] for task in self.tasks]
+
+    @property
+    def once(self) -> bool:
+        """Whether each is there once."""
+        return len(self.names) == len(set(self.names))
+
+    @property
     def states(self) -> dict[str, str]:
         """The status of each, by what adw calls it; fails if one is there twice."""
-        found: dict[str, str] = {}
-        for task in self.tasks:
-            name = re.findall(r"^adw: (\S+) \(", task["description"], re.MULTILINE)[-1]
-            assert name not in found, f"{name} is there twice"
-            found[name] = task["status"]
-        return found
+        assert self.once, f"some are there twice: {sorted(self.names)}"
+        return dict(zip(self.names, (task["status"] for task in self.tasks), strict=True))
 
     def task(self, name: str) -> Json:
         """The task that adw calls so."""
@@ -97,6 +105,14 @@ class Archon(ThreadingHTTPServer):
         """The paths of all requests of a kind."""
         return [path for how, path, _ in self.asked if how == method]
 
+    def end(self) -> None:
+        """Be gone: also for those who are connected."""
+        self.shutdown()
+        for connection in self.connected:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.server_close()
+
     def handle_error(self, *_: object) -> None:
         """Who asked may have been killed meanwhile."""
 
@@ -110,9 +126,8 @@ def serving(port: int = 0, book: Book | None = None) -> Iterator[Archon]:
     try:
         yield archon
     finally:
-        archon.shutdown()
+        archon.end()
         thread.join()
-        archon.server_close()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -121,6 +136,10 @@ class Handler(BaseHTTPRequestHandler):
     server: Archon
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connected.append(self.connection)
 
     def log_message(self, *_: object) -> None:
         pass

@@ -21,10 +21,9 @@ from adw.tracker.spool import Spool
 NEWS = 0.5  # seconds between looks at the journal
 ROUND = 1.0  # between rounds of sending
 SLOWEST = 30.0  # between rounds while the tracker is away
-LOOK = 3.0  # between looks at what people have changed
+LOOK = 3.0  # between looks at what is there: what people have changed, or what we do not know of
 LAST = 5.0  # seconds that the end of a run waits for what is still to be sent
 SHARE = 0.01  # of the run's time, instead, where the tracker is in trouble: the next run sends it
-SLOW = 0.5  # seconds for an answer that are trouble
 
 
 @dataclass
@@ -63,8 +62,7 @@ class Courier:
     @property
     def patience(self) -> float:
         """How long the end of the run waits."""
-        trouble = self.sender.failed or self.sender.pace > SLOW
-        return min(LAST, SHARE * (time.monotonic() - self._began)) if trouble else LAST
+        return min(LAST, SHARE * (time.monotonic() - self._began)) if self.sender.trouble else LAST
 
     def _from_outside(self, what: Callable[[], object]) -> None:
         with suppress(RuntimeError):  # it has ended by itself, and said why
@@ -100,7 +98,7 @@ class Courier:
         """Send what is noted, in rounds, and hear what people say; in the end only send, until all is sent."""
         pause = ROUND
         while not self._ending.is_set():
-            look = self.add is not None and time.monotonic() - self._looked >= LOOK
+            look = (self.add is not None or self.sender.doubtful) and time.monotonic() - self._looked >= LOOK
             await self.sender.round(look=look)
             if look:
                 self._looked = time.monotonic()
@@ -125,10 +123,10 @@ class Courier:
             self.spool.put(changed)
 
     def _hear(self) -> None:
-        if not self.sender.there:  # it is not known, or there is nothing
+        if self.add is None or not self.sender.there:  # it is not known, or there is nothing
             return
         issues = self.issues()
         self.people.hear(issues, self.sender.there, self.sender.gone)
-        if self.add and (new := wanted(self.sender.strangers, self._asked | {issue.id for issue in issues})):
+        if new := wanted(self.sender.strangers, self._asked | {issue.id for issue in issues}):
             self._asked |= {issue.id for issue in new}
             self.add(new)

@@ -11,7 +11,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from math import inf
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -22,6 +21,8 @@ from adw.tracker.spool import Spool
 
 T = TypeVar("T")
 AT_ONCE = 4  # requests
+SLOW = 0.5  # seconds for an answer that are trouble
+DOUBT = 60.0  # seconds in which a task may still come to be whose making was not answered
 HOPELESS = 4  # failures in a round after which nothing more is tried in it
 ADOPTED = re.compile(r"archon-([0-9a-f]{8})-")  # the key of an issue that was a person's task first
 
@@ -39,7 +40,9 @@ class Sender:
         self.gone: set[str] = set()  # names of tasks that somebody has taken away
         self.sent = 0  # requests that were answered as hoped, in the last round
         self.failed = 0  # those that were not
-        self.pace = inf  # seconds that the last answer took
+        self._doubt = 0.0  # until when
+        self._slowest = 0.0  # of the answers of a round, in seconds
+        self.trouble = False  # whether the last round that asked anything met failures, or answers that took long
 
     @property
     def there(self) -> dict[str, Task]:
@@ -48,15 +51,23 @@ class Sender:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """For the block, be connected with the tracker."""
+        """For the block, be connected with the tracker. What waits already was left by somebody who may have begun to send it."""
+        if self._spool.waiting():
+            self._doubt = time.monotonic() + DOUBT
         try:
             yield
         finally:
             await self._tracker.close()
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether a task may come to be that we do not know of: it is well to look."""
+        return time.monotonic() < self._doubt
+
     async def round(self, *, look: bool = False) -> None:
         """Send what waits. With `look`, see what is there in any case."""
         self.sent = self.failed = 0
+        self._slowest = 0.0
         names = [card.name for card in self._spool.waiting()]
         if not (names or look):
             return
@@ -72,6 +83,10 @@ class Sender:
                         break
             except TrackerAway as no:
                 self._fail(no)
+        if self.failed and not self.sent:
+            self._there = None  # it was away: much may have changed
+        if self.failed or self.sent:
+            self.trouble = bool(self.failed) or self._slowest > SLOW
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:
@@ -126,25 +141,19 @@ class Sender:
         try:
             task = await self._timed(self._tracker.make(card.fresh()))
         except TrackerAway:
-            self._there = None
+            self._there, self._doubt = None, time.monotonic() + DOUBT
             raise
         self._took(card.name, task)
         return task
 
     async def _change(self, card: Card, task: Task) -> None:
         if fields := card.differs(task):
-            try:
-                self._took(card.name, await self._timed(self._tracker.change(task, fields)))
-            except TrackerGone:
-                self._there = None
-                raise
+            self._took(card.name, await self._timed(self._tracker.change(task, fields)))
 
     async def _timed(self, answer: Awaitable[T]) -> T:
         began = time.monotonic()
-        try:
-            found = await answer
-        finally:
-            self.pace = time.monotonic() - began
+        found = await answer
+        self._slowest = max(self._slowest, time.monotonic() - began)
         self.sent += 1
         return found
 
@@ -167,7 +176,7 @@ class Sender:
 
     def _fail(self, no: TrackerAway | TrackerRefused) -> None:
         self.failed += 1
-        if self._there is None or isinstance(no, TrackerRefused):
+        if isinstance(no, TrackerGone | TrackerRefused):  # perhaps the whole project is gone
             self._there = None
             self._tracker.forget()
         self._warn(str(no))
