@@ -114,15 +114,15 @@ class Workload:
         at_once = {phase: [{"say": phase}] for phase in MINUTES} | {"build": [{"edits": [own(WARM)]}]}
         return {"*": waits, WARM: at_once, **{name: {"build": tries} for name, tries in parts.items()}}
 
-    def lay_out(self, folder: Path, slots: int) -> Path:
-        """Write repository, issues and script; returns the repository."""
+    def lay_out(self, folder: Path, slots: int, more: str = "") -> Path:
+        """Write repository, issues and script, with more of the configuration; returns the repository."""
         hub, script = folder / "hub", folder / "script.json"
         for name, text in FILES.items():
             path = hub / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         script.write_text(json.dumps(self.script()))
-        (hub / "adw.toml").write_text(CONFIG.format(script=json.dumps(str(script)), test=TEST, slots=slots, variable=TEST_SECONDS))
+        (hub / "adw.toml").write_text(CONFIG.format(script=json.dumps(str(script)), test=TEST, slots=slots, variable=TEST_SECONDS) + more)
         init(hub)
         git(hub, "add", "-A")
         git(hub, "commit", "-qm", "first")

@@ -77,20 +77,16 @@ class Archon(ThreadingHTTPServer):
         return [task for task in self.book.tasks if not task["archived"]]
 
     @property
-    def names(self) -> list[str]:
-        """What adw calls each of them."""
-        return [re.findall(r"^adw: (\S+) \(", task["description"], re.MULTILINE)[-1] for task in self.tasks]
-
-    @property
-    def once(self) -> bool:
-        """Whether each is there once."""
-        return len(self.names) == len(set(self.names))
+    def listed(self) -> list[tuple[str, str]]:
+        """What adw calls each task, and its status."""
+        return sorted((re.findall(r"^adw: (\S+) \(", task["description"], re.MULTILINE)[-1], task["status"]) for task in self.tasks)
 
     @property
     def states(self) -> dict[str, str]:
         """The status of each, by what adw calls it; fails if one is there twice."""
-        assert self.once, f"some are there twice: {sorted(self.names)}"
-        return dict(zip(self.names, (task["status"] for task in self.tasks), strict=True))
+        found = self.listed
+        assert len(dict(found)) == len(found), f"some are there twice: {found}"
+        return dict(found)
 
     def task(self, name: str) -> Json:
         """The task that adw calls so."""

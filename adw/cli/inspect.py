@@ -107,7 +107,7 @@ def tracker(config: Config, hub: Hub) -> str:
 
             token = tracker_token(config)
     said, waiting = archon.health(config.tracker.url, token), len(Spool(hub.place.tracker).waiting())
-    return f"{said}; {waiting} tasks wait for the next run to be sent" if waiting else said
+    return f"{said}; what the next run sends: {waiting} {'task' if waiting == 1 else 'tasks'}" if waiting else said
 
 
 def answers(config: Config, hub: Hub, phase: str, tell: Callable[[str], None]) -> str:

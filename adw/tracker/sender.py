@@ -41,8 +41,8 @@ class Sender:
         self.sent = 0  # requests that were answered as hoped, in the last round
         self.failed = 0  # those that were not
         self._doubt = 0.0  # until when
-        self._slowest = 0.0  # of the answers of a round, in seconds
-        self.trouble = False  # whether the last round that asked anything met failures, or answers that took long
+        self._slow = False  # whether an answer of the last round was
+        self.trouble = False  # whether the last round that asked anything has met failures, or answers that took long
 
     @property
     def there(self) -> dict[str, Task]:
@@ -67,7 +67,7 @@ class Sender:
     async def round(self, *, look: bool = False) -> None:
         """Send what waits. With `look`, see what is there in any case."""
         self.sent = self.failed = 0
-        self._slowest = 0.0
+        self._slow = False
         names = [card.name for card in self._spool.waiting()]
         if not (names or look):
             return
@@ -86,7 +86,7 @@ class Sender:
         if self.failed and not self.sent:
             self._there = None  # it was away: much may have changed
         if self.failed or self.sent:
-            self.trouble = bool(self.failed) or self._slowest > SLOW
+            self.trouble = self._slow or bool(self.failed)
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:
@@ -153,7 +153,8 @@ class Sender:
     async def _timed(self, answer: Awaitable[T]) -> T:
         began = time.monotonic()
         found = await answer
-        self._slowest = max(self._slowest, time.monotonic() - began)
+        self._slow |= time.monotonic() - began > SLOW
+        self.trouble |= self._slow
         self.sent += 1
         return found
 
@@ -176,6 +177,7 @@ class Sender:
 
     def _fail(self, no: TrackerAway | TrackerRefused) -> None:
         self.failed += 1
+        self.trouble = True
         if isinstance(no, TrackerGone | TrackerRefused):  # perhaps the whole project is gone
             self._there = None
             self._tracker.forget()
