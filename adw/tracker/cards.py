@@ -30,24 +30,13 @@ def touched(events: Sequence[Mapping[str, Any]], issues: Sequence[Issue]) -> set
 
 
 def of_issue(progress: Progress, run: str, issue: Issue, place: int, agents: Agents) -> Iterator[Card]:
-    """The cards of an issue, by its place in the run; none of one that a person has taken from adw."""
+    """The cards of an issue, by its place in the run; but its own if a person has taken it from adw, as what they say of it stands."""
     row = progress.rows.get(issue.id)
-    if row is None or row.state == "skipped":
+    if row is None:
         return
     place = APART * (place + 1)
-    status, headline = _state(progress, issue, row)
-    at_work = [phase for name, phase in progress.running if name == issue.id and phase in row.cells]
-    newest = max(at_work or row.cells, key=lambda phase: row.cells[phase].since, default="")
-    yield Card(
-        issue=issue.key,
-        title=issue.title,
-        text="\n\n".join(part for part in (headline, issue.body.strip()[:BODY]) if part),
-        status=status,
-        assignee={"doing": agents(newest), "review": "User"}.get(status, "adw"),
-        last=f"run {run}: {_happens(newest, row.cells[newest])}" if newest and status == "doing" else f"issue {issue.id}",
-        place=place,
-        priority=_priority(issue),
-    )
+    if row.state != "skipped":
+        yield _of_whole(progress, run, issue, row, place, agents)
     for phase, cell in row.cells.items():
         yield Card(
             issue=issue.key,
@@ -64,6 +53,23 @@ def of_issue(progress: Progress, run: str, issue: Issue, place: int, agents: Age
 def worker(names: Callable[[str], str]) -> Agents:
     """Who works in a phase: its agent, by name, or adw itself."""
     return lambda phase: names(phase) if phase in AGENT_PHASES else "adw"
+
+
+def _of_whole(progress: Progress, run: str, issue: Issue, row: Row, place: int, agents: Agents) -> Card:  # noqa: PLR0913 - all that it tells of
+    """The card of the issue itself."""
+    status, headline = _state(progress, issue, row)
+    at_work = [phase for name, phase in progress.running if name == issue.id and phase in row.cells]
+    newest = max(at_work or row.cells, key=lambda phase: row.cells[phase].since, default="")
+    return Card(
+        issue=issue.key,
+        title=issue.title,
+        text="\n\n".join(part for part in (headline, issue.body.strip()[:BODY]) if part),
+        status=status,
+        assignee={"doing": agents(newest), "review": "User"}.get(status, "adw"),
+        last=f"run {run}: {_happens(newest, row.cells[newest])}" if newest and status == "doing" else f"issue {issue.id}",
+        place=place,
+        priority=_priority(issue),
+    )
 
 
 def _state(progress: Progress, issue: Issue, row: Row) -> tuple[Status, str]:

@@ -65,8 +65,9 @@ def test_who_is_waited_for_is_a_person() -> None:
     assert (card.status, card.assignee, card.text) == ("review", "User", "Waits for a person's approval\n\nplease")
 
 
-def test_an_issue_that_a_person_took_from_adw_is_left_as_it_is() -> None:
-    assert cards(A, ENDED | {"state": "skipped"}) == {}
+def test_an_issue_that_a_person_took_from_adw_is_left_as_it_is_but_for_its_phases() -> None:
+    found = cards(A, phase("done", "plan"), ENDED | {"state": "skipped"})
+    assert {name: card.status for name, card in found.items()} == {"plan": "done"}
 
 
 def test_only_what_events_are_about_is_told_anew() -> None:
