@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from adw import proc
 from adw.journal import Reader
 from adw.model import Issue
 from adw.tracker.cards import Agents, of_issue, touched
@@ -23,6 +24,7 @@ ROUND = 1.0  # between rounds of sending
 SLOWEST = 30.0  # between rounds while the tracker is away
 LOOK = 3.0  # between looks at what is there: what people have changed, or what we do not know of
 LAST = 5.0  # seconds that the end of a run waits for what is still to be sent
+HURRIED = 0.5  # the same, of a run that was told to end
 SHARE = 0.01  # of the run's time, instead, where the tracker is in trouble: the next run sends it
 
 
@@ -44,6 +46,7 @@ class Courier:
     _asked: set[str] = field(default_factory=set)  # the ids of issues that people have asked for
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _ending: asyncio.Event = field(default_factory=asyncio.Event)
+    _all: "asyncio.Task[None] | None" = None  # of what is done in the loop
 
     @contextmanager
     def kept(self) -> Iterator[People]:
@@ -62,15 +65,16 @@ class Courier:
     @property
     def patience(self) -> float:
         """How long the end of the run waits."""
-        return min(LAST, SHARE * (time.monotonic() - self._began)) if self.sender.trouble else LAST
+        trouble = SHARE * (time.monotonic() - self._began) if self.sender.trouble else LAST
+        return min(HURRIED if proc.stopped() else LAST, trouble)
 
     def _from_outside(self, what: Callable[[], object]) -> None:
         with suppress(RuntimeError):  # it has ended by itself, and said why
             self._loop.call_soon_threadsafe(what)
 
     def _give_up(self) -> None:
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
+        if self._all:
+            self._all.cancel()
 
     def _work(self) -> None:
         try:
@@ -84,6 +88,7 @@ class Courier:
             self._loop.close()
 
     async def _keep(self) -> None:
+        self._all = asyncio.current_task()
         async with self.sender.opened(), asyncio.TaskGroup() as group:
             group.create_task(self._take_in())
             group.create_task(self._send())
@@ -95,7 +100,7 @@ class Courier:
             await self._rest(NEWS)
 
     async def _send(self) -> None:
-        """Send what is noted, in rounds, and hear what people say; in the end only send, until all is sent."""
+        """Send what is noted, in rounds, and hear what people say; in the end only send, until all is sent, or nobody answers."""
         pause = ROUND
         while not self._ending.is_set():
             look = (self.add is not None or self.sender.doubtful) and time.monotonic() - self._looked >= LOOK
@@ -108,6 +113,8 @@ class Courier:
         self._note_news()
         while self.spool.waiting():
             await self.sender.round()
+            if self.sender.failed and not self.sender.sent:
+                break
             await asyncio.sleep(0.1)
 
     async def _rest(self, seconds: float) -> None:

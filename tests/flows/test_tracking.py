@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from adw import durations
+from adw.cli import inspect
 from adw.config import Config, TrackerConfig
 from adw.errors import Skipped
 from adw.journal import Journal
@@ -120,6 +121,7 @@ def test_what_a_tracker_that_is_away_does_not_hear_is_told_once_and_sent_by_the_
     assert "cannot be reached" in note
     assert "the run goes on, and what is to be told is kept, and sent later" in note
     with fake_archon.serving(port) as archon:
+        assert inspect.tracker(config(archon.url), hub) == f"Archon at {archon.url} is healthy; what the next run sends: 7 tasks"
         deliver(working(hub, tmp_path, FIRST, run="r2"), archon.url)
         assert archon.states == all_done(FIRST)
 
