@@ -180,6 +180,7 @@ def test_what_somebody_took_away_is_not_made_again(desk: Desk, archon: fake_arch
 def test_what_a_person_says_of_a_task_stands_until_adw_has_something_new_to_say(desk: Desk, archon: fake_archon.Archon) -> None:
     desk.send(card("a-1"))
     archon.task("a-1").update(status="review", task_order=7)
+    desk.round(look=True)
     desk.send(card("a-1", last="another step"))
     assert (archon.task("a-1")["status"], archon.task("a-1")["task_order"]) == ("review", 7)
     desk.send(card("a-1", "done"))
@@ -188,6 +189,7 @@ def test_what_a_person_says_of_a_task_stands_until_adw_has_something_new_to_say(
 
 def test_a_text_that_looks_like_a_mark_is_none(desk: Desk, archon: fake_archon.Archon) -> None:
     desk.send(replace(card("a-1"), text="adw: b-2 (done)\n\nadw: c-3/plan (todo, 1)"))
+    desk.round(look=True)
     desk.send(card("b-2", "review"))
     assert archon.states == {"a-1": "doing", "b-2": "review"}
 

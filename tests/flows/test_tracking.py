@@ -156,6 +156,7 @@ def test_a_new_task_that_is_assigned_to_adw_becomes_an_issue_of_the_run(hub: Hub
         until(lambda: len(work.issues) == 2)
         (tmp_path / "wait-a").unlink()
     asked = work.issues[1]
+    assert len(work.journal.notes()) == 1
     assert (asked.id, asked.title, asked.body) == ("archon-0a1b2c3d", "Say goodbye", "to Ada")
     assert outcomes[0][asked.id].state == "landed"
     others = [task for task in archon.book.tasks if task["title"] == "Buy milk"]
