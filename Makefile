@@ -125,6 +125,10 @@ bench-skills: setup  ## measure what running skills at once, and knowing their r
 bench-memory: setup clis  ## measure how fast memories are recalled, how often the right one is found, and what cache and memory save
 	@status=0; for part in memory ablation; do $(BIN)/python -m benchmarks.$$part || status=1; done; exit $$status
 
+.PHONY: bench-tracker
+bench-tracker: setup  ## measure what a tracker that is dead, slow or failing costs a run
+	@$(BIN)/python -m benchmarks.tracker
+
 .PHONY: clean
 clean:  ## remove what setup made
 	rm -rf $(VENV) .uv .clis .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

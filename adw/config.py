@@ -7,6 +7,7 @@ import re
 import tomllib
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -411,6 +412,23 @@ def _http(text: str) -> str:
     return text
 
 
+def _server(text: str) -> str:
+    """The address of a server, without anything that is a secret or belongs elsewhere."""
+    if not text:
+        return text
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or parts.query or parts.fragment:
+        msg = "it must be the URL of a server, such as http://localhost:8181"
+        raise ValueError(msg)
+    if parts.username or parts.password:
+        raise PydanticCustomError(SECRET, "it must hold no name and no password: name a Prefect Secret in tracker.secret", {})
+    return text
+
+
 def _no_secrets(given: dict[str, Any]) -> dict[str, Any]:
     """Mem0's configuration, which travels with tasks, and is written down: it must hold no secret."""
     for name, value in given.items():
@@ -457,6 +475,36 @@ class LandingConfig(Section):
     def secrets(self) -> dict[str, str]:
         """What is needed of secrets: environment variable → name of the Prefect Secret block."""
         return {"GITHUB_TOKEN": self.secret} if self.secret and self.mode == "pull-request" else {}
+
+
+class TrackerConfig(Section):
+    """Where people see the work; see docs/tracker.md of adw."""
+
+    kind: Literal["prefect", "archon"] = Field(
+        "prefect",
+        description="`prefect`: in Prefect's own history, and by `adw status`; `archon`: in a project of Archon, too, a task for each issue and phase.",
+    )
+    url: Annotated[str, AfterValidator(_server)] = Field("", description="For `archon`: the address of its server.", examples=["http://localhost:8181"])
+    secret: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = Field(
+        "", description="For `archon`: the Prefect Secret block that holds a bearer token, where a proxy asks for one.", examples=["archon-token"]
+    )
+    read: bool = Field(
+        default=False,
+        description="For `archon`: whether a run heeds what is changed there: a task set to done or archived, the order, a new task that is assigned to `adw`. "
+        "Archon asks nobody who they are: whoever reaches it can then give agents work.",
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind == "archon" and not self.url:
+            msg = "`archon` needs the address of its server in tracker.url, such as http://localhost:8181"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What is needed of secrets: environment variable → name of the Prefect Secret block."""
+        return {"ARCHON_TOKEN": self.secret} if self.secret and self.kind == "archon" else {}
 
 
 class ClusterConfig(Section):
@@ -594,6 +642,7 @@ class Config(Section):
     )
     merge: MergeConfig = MergeConfig()
     memory: MemoryConfig = MemoryConfig()
+    tracker: TrackerConfig = TrackerConfig()
     agent: AgentConfig = AgentConfig()
     budget: BudgetConfig = BudgetConfig()
     prices: dict[str, Price] = Field(

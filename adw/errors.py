@@ -9,6 +9,8 @@
     │   │   └── RateLimited     it has too much to do, for us (429) or for all (529)
     │   ├── SetupFailed     the setup command of a slot failed
     │   ├── HubAway         the hub is on another host, and does not answer
+    │   ├── TrackerAway     the tracker does not do what it is asked for; no run depends on it
+    │   │   └── TrackerGone     what it is asked about is not there, or not any more
     │   └── GitBusy         a lock was held
     │       └── GitKilled       git itself was killed, and may have left its locks
     ├── AgentFailed     the agent answered no, or left nothing: counts as a try
@@ -20,6 +22,8 @@
     │   └── BudgetSpent     what may be spent is spent
     ├── Conflict        a change does not merge onto the tip: it is built again there
     ├── Blocked         the change is good, but something of the user's stands in the way of landing
+    ├── Skipped         a person has said in the tracker that an issue is not to be worked on
+    ├── TrackerRefused  the tracker does not take what it is told, and will not later
     ├── Interrupted     the run was told to end, or nobody waits for this any more; what was done is kept
     ├── SkillFailed     a skill did not come to an end: it is said, and the others' results stand
     │   └── ToolMissing     what it needs is not there, or the repository does not use it
@@ -70,6 +74,14 @@ class HubAway(Transient):
     """The hub is on another host, and git cannot reach it now."""
 
 
+class TrackerAway(Transient):
+    """The tracker cannot be reached, has too much to do, or answers nonsense: it is told later."""
+
+
+class TrackerGone(TrackerAway):
+    """The tracker does not know what it is asked about, as somebody has taken it away."""
+
+
 class SetupFailed(Transient):
     """The pool's setup command failed: the slot cannot be lent."""
 
@@ -108,6 +120,14 @@ class Conflict(AdwError):
 
 class Blocked(AdwError):
     """A finished change cannot land because of something of the user's."""
+
+
+class Skipped(AdwError):
+    """A person has said in the tracker that the issue is done, or has taken its task away; what was done for it is kept."""
+
+
+class TrackerRefused(AdwError):
+    """The tracker does not take what it is told."""
 
 
 class Interrupted(AdwError):

@@ -100,6 +100,11 @@ class Place:
         return self.root / "skills"
 
     @property
+    def tracker(self) -> Path:
+        """What is still to be told the tracker."""
+        return self.root / "tracker"
+
+    @property
     def locks(self) -> Path:
         """Files that the kernel locks for us: `flock` is dropped when its holder dies."""
         return self.root / "locks"

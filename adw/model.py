@@ -197,7 +197,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an issue ended: `state` is landed, already landed, ready, planned, refused, blocked, stopped or crashed."""
+    """How an issue ended: `state` is landed, already landed, ready, planned, refused, blocked, skipped, stopped or crashed."""
 
     issue: str
     title: str

@@ -120,15 +120,15 @@ class Workload:
         """What adw.toml says."""
         return CONFIG.format(script=json.dumps(str(script)), test=TEST, slots=slots, variable=TEST_SECONDS)
 
-    def lay_out(self, folder: Path, slots: int, *, whole: bool = False) -> Path:
-        """Write repository, issues and script; returns the repository."""
+    def lay_out(self, folder: Path, slots: int, more: str = "", *, whole: bool = False) -> Path:
+        """Write repository, issues and script, with more of the configuration; returns the repository."""
         hub, script = folder / "hub", folder / "script.json"
         for name, text in FILES.items():
             path = hub / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         script.write_text(json.dumps(self.script(whole=whole)))
-        (hub / "adw.toml").write_text(self.config(script, slots))
+        (hub / "adw.toml").write_text(self.config(script, slots) + more)
         init(hub)
         git(hub, "add", "-A")
         git(hub, "commit", "-qm", "first")

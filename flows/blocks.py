@@ -1,4 +1,4 @@
-"""What flows read from Prefect: a repository's worktree pool and its agent, the secrets, the tag limit.
+"""What flows read from Prefect: a repository's worktree pool, agent, cluster and tracker, the secrets, the tag limit.
 
 They are written from `adw.toml`, each only when its part of the file changed, so that what a person edits in the UI stays.
 """
@@ -15,7 +15,7 @@ from prefect.settings import get_current_settings
 from pydantic import ConfigDict, Field, HttpUrl
 
 from adw import server
-from adw.config import AgentConfig, ClusterConfig, Config, PoolConfig, Section
+from adw.config import AgentConfig, ClusterConfig, Config, PoolConfig, Section, TrackerConfig
 from adw.mirror import Hub
 from adw.model import digest
 from tasks.phases import LLM
@@ -73,7 +73,23 @@ class DaskCluster(ClusterConfig, Block):
     written_from: str = Field("", title="Written from", description=WRITTEN_FROM)
 
 
-KINDS: dict[str, type[WorktreePool | CodingAgent | DaskCluster]] = {"pool": WorktreePool, "agent": CodingAgent, "cluster": DaskCluster}  # by their tables
+class TaskTracker(TrackerConfig, Block):
+    """Where people see the work on one repository. It names its secret, which is a Block of its own.
+
+    What you edit here counts from the next run on, until `[tracker]` in the repository's adw.toml changes.
+    """
+
+    _block_type_name = "adw tracker"
+    _block_type_slug = "adw-tracker"
+    _description = "Whether a repository's issues and phases are tasks in Archon, too, where that is, and whether a run heeds what people change there."
+    _code_example = '```python\nfrom flows.blocks import TaskTracker\n\nTaskTracker.load("my-repository-1a2b3c4d").url\n```'
+
+    model_config = EDITABLE
+    written_from: str = Field("", title="Written from", description=WRITTEN_FROM)
+
+
+Kind = type[WorktreePool | CodingAgent | DaskCluster | TaskTracker]
+KINDS: dict[str, Kind] = {"pool": WorktreePool, "agent": CodingAgent, "cluster": DaskCluster, "tracker": TaskTracker}  # by their tables
 
 
 def write(hub: Hub, config: Config, agents: int = 0) -> list[str]:
@@ -83,7 +99,7 @@ def write(hub: Hub, config: Config, agents: int = 0) -> list[str]:
     """
     said = [_block(kind, hub, getattr(config, table)) for table, kind in KINDS.items()]
     said += [
-        *_secrets({**config.agent.secrets, **config.landing.secrets, **config.memory.secrets, **config.notify.secrets}),
+        *_secrets({**config.agent.secrets, **config.landing.secrets, **config.memory.secrets, **config.notify.secrets, **config.tracker.secrets}),
         limit(config.agent.requests, max(config.pool.size, agents)),
     ]
     return [line for line in said if line]
@@ -99,7 +115,7 @@ def read(hub: Hub, config: Config) -> Config:
     return config.model_copy(update=found)
 
 
-def _block(kind: type[WorktreePool | CodingAgent | DaskCluster], hub: Hub, settings: Section) -> str:
+def _block(kind: Kind, hub: Hub, settings: Section) -> str:
     wanted = digest(kind._calculate_schema_checksum(), settings.model_dump_json())  # noqa: SLF001 - also when a new adw has other settings
     _show(kind)
     try:

@@ -15,7 +15,7 @@ from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
 
 from adw import proc, report
-from adw.errors import AdwError, Blocked, Halted, Interrupted, Misuse
+from adw.errors import AdwError, Blocked, Halted, Interrupted, Misuse, Skipped
 from adw.model import Issue, Outcome
 from adw.partition import Partition
 from flows import issues
@@ -123,6 +123,8 @@ def deliver_one(work: Work, issue: Issue, how: How) -> None:
         outcome = Outcome(issue=issue.id, title=issue.title, state="stopped", reason=str(no))
     except Blocked as no:
         outcome = Outcome(issue=issue.id, title=issue.title, state="blocked", reason=str(no))
+    except Skipped as no:
+        outcome = Outcome(issue=issue.id, title=issue.title, state="skipped", reason=str(no))
     except AdwError as no:
         outcome = Outcome(issue=issue.id, title=issue.title, state="refused", reason=str(no))
     except BaseException as no:  # noqa: BLE001 - told apart by the runner: infrastructure, or a bug

@@ -29,6 +29,7 @@ def delivered(work: Work, issue: Issue) -> Outcome:
     if sha := work.landed.get(issue.id):
         return Outcome(issue=issue.id, title=issue.title, state="already landed", sha=sha)
     base = ground(work, issue)
+    work.people.go_on(issue)
     with work.beginning:
         first, attempt = tried(work, issue, base)
         insist_on_room(work, issue)
@@ -43,6 +44,7 @@ def delivered(work: Work, issue: Issue) -> Outcome:
     noes = 0
     while True:
         change = None
+        work.people.go_on(issue)
         try:
             change = built(work, issue, plan, attempt)
             sha = check_and_land(work, issue, change, attempt.number)
@@ -156,6 +158,7 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
     """
     if sha := landed_since(work, issue, change.base):
         return sha
+    work.people.go_on(issue)
     if work.site.config.asks_to_land:
         first = phases.candidate(work.site, issue, change, ground(work, issue))
         documented = fit(work, [*judged(work, issue, change, attempt), *work.checks.proof(issue, first, attempt)])
@@ -164,6 +167,7 @@ def check_and_land(work: Work, issue: Issue, change: Change, attempt: int) -> st
     seat = work.train.board(issue, attempt, change)
     try:
         documented = fit(work, judged(work, issue, change, attempt))
+        work.people.go_on(issue)
     except BaseException as no:
         work.train.leave(seat, hear=isinstance(no, AgentFailed))
         if seat.landed.done() and seat.landed.exception() is None:

@@ -33,6 +33,7 @@ from flows.places import Places
 from flows.remembering import remembering
 from flows.reports import Moving
 from flows.sidings import faced, look_up, make_line, tidy
+from flows.tracking import tracked
 from flows.watch import Watch
 from flows.work import Work, start_cluster
 from tasks.secrets import of_notices
@@ -71,6 +72,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         if not (cluster or delivery.dry_run):
             stack.enter_context(_lent(config, places, journal))
         _begin(work)
+        work.people = stack.enter_context(tracked(work, config, dry=delivery.dry_run))
         stack.enter_context(Moving(hub, journal).shown())
         if not delivery.dry_run:
             if any(issue.id not in landed for issue in work.issues):

@@ -33,6 +33,7 @@ from adw.partition import Partition
 from adw.phases import Site
 from adw.rank import Rank
 from adw.siding import Siding
+from adw.tracker.people import People
 from adw.train import Train
 from adw.upstream import Upstream
 from flows.cluster import QUIET, Cluster
@@ -101,6 +102,7 @@ class Work:
     obstacles: dict[str, str] = field(default_factory=dict)  # issue id → why its change could not be left for a person
     offers: dict[str, str] = field(default_factory=dict)  # issue id → where its change was left for a person
     memory: Border = field(default_factory=Border.off)
+    people: People = field(default_factory=People)  # what they have said in the tracker
     green: "Future[None]" = field(default_factory=Future)  # set once the tests are known to pass on the branch as it is
 
     def using(self, **settings: Any) -> "Work":
@@ -248,7 +250,7 @@ class Work:
             ahead = self.forecast.remaining(issue, "land") + call.seconds if call.seconds else self.forecast.remaining(issue, like)
             place = self._order.get(issue.id, 0)
             left = self.left.seconds / max(1, self.places.slots)
-            return Rank.of(issue, phase, ahead, place, front=base or self.train.leads(issue), left=left)._replace(aside=call.aside)
+            return Rank.of(self.people.ranked(issue), phase, ahead, place, front=base or self.train.leads(issue), left=left)._replace(aside=call.aside)
 
         return Wish(
             issue=issue.id,

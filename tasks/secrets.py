@@ -20,6 +20,11 @@ def of_memory(config: Config) -> dict[str, str]:
     return {variable: _secret(name, variable, "memory.secrets") for variable, name in config.memory.secrets.items()}
 
 
+def tracker_token(config: Config) -> str:
+    """The tracker's token, empty where it needs none; Misuse names the block that is missing."""
+    return next((_secret(name, variable, "tracker.secret") for variable, name in config.tracker.secrets.items()), "")
+
+
 def github_token(hub: Upstream, config: Config) -> str:
     """The token for pull requests; Misuse if there is none."""
     for variable, name in config.landing.secrets.items():

@@ -76,6 +76,7 @@ def examine(repo: Path, *, ask: bool = False, tell_all: bool = False, tell: Call
     if tell_all:
         yield attempt("notifications", lambda: notify.tried(config.notify, hub.root))
     yield attempt("remembered", lambda: memories.state(hub, config))
+    yield attempt("tracker", lambda: inspect.tracker(config, hub))
     yield _sandbox(config)
     slots = guard.slots(config.pool)
     yield Finding("memory", good=True, detail=f"enough for {slots} of {config.pool.size} slots at {config.pool.memory_gb:g} GB each")

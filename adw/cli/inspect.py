@@ -23,6 +23,8 @@ from adw.mirror import Hub, sync
 from adw.model import AGENT_PHASES, Issue
 from adw.offering import forge
 from adw.phases import Site
+from adw.tracker import archon
+from adw.tracker.spool import Spool
 from adw.upstream import Upstream, facing
 
 PATIENCE = 30.0  # seconds for a CLI to say its version
@@ -92,6 +94,20 @@ def landing(config: Config, hub: Hub) -> str:
         with reached(at, github_token(far, config)) as github:
             github.prove_access()
     return f"changes become pull requests onto {hub.branch} of {at.repository}"
+
+
+def tracker(config: Config, hub: Hub) -> str:
+    """Where people see the work; AdwError if it could not be told now."""
+    if config.tracker.kind == "prefect":
+        return "Prefect's history, and `adw status`"
+    token = ""
+    if config.tracker.secrets:
+        with api.joined():
+            from tasks.secrets import tracker_token  # noqa: PLC0415
+
+            token = tracker_token(config)
+    said, waiting = archon.health(config.tracker.url, token), len(Spool(hub.place.tracker).waiting())
+    return f"{said}; what the next run sends: {waiting} {'task' if waiting == 1 else 'tasks'}" if waiting else said
 
 
 def answers(config: Config, hub: Hub, phase: str, tell: Callable[[str], None]) -> str:

@@ -16,6 +16,7 @@ STYLES = {
     "planned": "green",
     "refused": "red",
     "blocked": "yellow",
+    "skipped": "yellow",
     "stopped": "yellow",
     "crashed": "red",
 }

@@ -49,6 +49,12 @@ def test_an_unknown_key_that_is_near_to_none_is_told_all() -> None:
         ("[landing]\nsecret = 'My Token'", "`landing.secret`"),
         ("[landing]\napi_url = 'github.example.com'", "`landing.api_url`"),
         ("[agent.secrets]\nKEY = 1", "`agent.secrets.KEY`"),
+        ("[tracker]\nkind = 'jira'", "`tracker.kind`"),
+        ("[tracker]\nkind = 'archon'", "`tracker`: value error, `archon` needs the address of its server in tracker.url"),
+        ("[tracker]\nurl = 'localhost:8181'", "`tracker.url`"),
+        ("[tracker]\nurl = 'http://:8181'", "`tracker.url`"),
+        ("[tracker]\nurl = 'http://a:b8'", "`tracker.url`"),
+        ("[tracker]\nurl = 'http://localhost:8181/?token=x'", "`tracker.url`"),
         ("[test]\nmemory = 'much'", "`test.memory`"),
         ("[agent.build]\nmemory = 4", "`agent.build.memory`"),
     ],
@@ -155,3 +161,9 @@ def test_a_piece_of_a_phase_has_the_settings_of_the_phase() -> None:
     assert [config.agent.at(phase).model for phase in ("build-2", "build-integrate", "build")] == ["large"] * 3
     assert config.agent.tools("build-1") == "edit"
     assert [config.reserved(phase) // 10**9 for phase in ("build-1", "test-unit-1")] == [3, 2]
+
+
+def test_a_password_in_the_trackers_address_is_an_error_that_does_not_tell_it() -> None:
+    with pytest.raises(Misuse, match=r"`tracker\.url`: it must hold no name and no password: name a Prefect Secret in tracker\.secret") as no:
+        parse('[tracker]\nurl = "https://ada:hunter2@archon.example.com"', "adw.toml")
+    assert "hunter2" not in str(no.value)
