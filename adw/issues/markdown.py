@@ -111,7 +111,7 @@ def front_matter(text: str, where: str) -> tuple[dict[str, Any], str]:
         return {}, text
     try:
         front = yaml.safe_load(match.group(1)) or {}
-    except yaml.YAMLError as no:
+    except (yaml.YAMLError, RecursionError) as no:
         msg = f"{where}: its front matter is no YAML: {one_line(str(no))}"
         raise Misuse(msg) from no
     if not isinstance(front, dict) or (set(map(str, front)) - KNOWN):

@@ -18,10 +18,12 @@ MARK = "<!-- adw"  # what adw's own comments have in them
 LONGEST = 300  # characters of a title
 PRIORITIES = {"high": 10, "low": -10}
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")  # what is not shown, or turns what is
-IMAGE = re.compile(r"!\[([^\]\n]*)\]\((\S+?)(?:\s+\"[^\"\n]*\")?\)")
-IMG = re.compile(r"<img\b[^>]*?\bsrc=[\"']?([^\"'\s>]+)[^>]*>", re.IGNORECASE)
+# None of these looks at a character more than a few times, whatever a text is made of.
+IMAGE = re.compile(r"!\[([^\[\]\n]*)\]\(([^\s()]+)(?:[ \t]+\"[^\"\n]*\")?\)")
+IMG = re.compile(r"<img\b[^<>]*>", re.IGNORECASE)
+SRC = re.compile(r"\bsrc=[\"']?([^\"'\s>]+)", re.IGNORECASE)
 HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-DEPENDS = re.compile(r"^[\s>*-]*(?:depends on|blocked by)\b(.*)$", re.IGNORECASE | re.MULTILINE)
+DEPENDS = re.compile(r"^[ \t>*-]{0,40}(?:depends on|blocked by)\b(.{0,1000})", re.IGNORECASE | re.MULTILINE)
 REFERENCE = re.compile(r"(?:(?P<path>[\w.-]+(?:/[\w.-]+)+))?#(?P<number>\d{1,9})\b", re.ASCII)
 
 
@@ -41,7 +43,8 @@ def issue(board: Board, ticket: Ticket, tell: Tell) -> Issue:
 def plain(text: str) -> str:
     """A text as a person sees it, with links for images: no control characters, nor those that hide others or turn them round."""
     text = CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return IMG.sub(r"[image](\1)", IMAGE.sub(lambda found: f"[{found[1] or 'image'}]({found[2]})", text))
+    text = IMAGE.sub(lambda found: f"[{found[1] or 'image'}]({found[2]})", text)
+    return IMG.sub(lambda found: f"[image]({source[1]})" if (source := SRC.search(found.group())) else "", text)
 
 
 def _settings(board: Board, ticket: Ticket, body: str, tell: Tell) -> tuple[dict[str, Any], str]:
