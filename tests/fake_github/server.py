@@ -42,6 +42,7 @@ class GitHub(ThreadingHTTPServer):
         self.asked: list[tuple[str, str, Json]] = []
         self.tokens = {TOKEN}
         self.may_push = True
+        self.page = 100  # entries at most
         self.left, self.reset = 5000, 0.0  # of the rate limit, and when there is more
         self.clock = 1_700_000_000  # the time of what happens here, which goes on by a second each time
         self.upset: Callable[[str, str], Said | None] = lambda _method, _path: None  # before an answer is thought of
@@ -232,7 +233,7 @@ class Handler(BaseHTTPRequestHandler):
         """The page that is asked for of a list, with the address of the next one."""
         if not isinstance(told, list):
             return told, dict(headers)
-        each, page = min(int(query.get("per_page", 30)), 100), int(query.get("page", 1))
+        each, page = min(int(query.get("per_page", 30)), self.server.page), int(query.get("page", 1))
         more = {**query, "page": str(page + 1)}
         link = {"link": f'<{self.server.url}{path}?{urlencode(more)}>; rel="next"'} if len(told) > each * page else {}
         return told[each * (page - 1) : each * page], {**headers, **link}
