@@ -102,6 +102,12 @@ def test_an_issue_is_looked_at_and_refused_in_words(adw: Adw, github: fake_githu
     }.items():
         no_ = adw.call("run", *args)
         assert (no_.returncode, words in no_.stdout) == (2, True), no_.stdout
+    github.issue("Add b", "", "adw")
+    github.label(github.issue("Add c", by="mallory"), "adw", by="mallory")
+    with (adw.repository.path / "adw.toml").open("a") as file:
+        file.write('[schedule]\nlabel = "adw"\n')
+    well = adw.call("doctor")
+    assert "issues: a schedule would take 1 with the label 'adw', and leaves out: " in well.stdout, well.stdout
     token.unlink()
     no_ = adw.call("run", "1")
     assert (no_.returncode, "there is no token for GitHub: set GITHUB_TOKEN" in no_.stdout) == (2, True), no_.stdout
