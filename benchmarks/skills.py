@@ -19,12 +19,14 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
+from adw.git import Git
 from adw.home import Place
 from adw.skills import Finding, Given, registry, skill, trees
 from adw.skills.bench import KeptBench
 from adw.skills.finding import Table
 from adw.skills.ruff import IN_TESTS
 from adw.skills.running import Inputs, run_skills
+from benchmarks import small
 from benchmarks.machine import Book, watched
 from benchmarks.small import Figure
 
@@ -54,9 +56,11 @@ def waiting(name: str, minutes: float, after: tuple[str, ...]) -> None:
 
 
 def run(folder: Path, home: Path, names: list[str], limit: int = 16) -> tuple[float, Table]:
-    """How long some skills take on a folder, with what is known in a home."""
+    """How long some skills take on what is committed in a checkout, as phases have it, with what is known in a home."""
+    git = Git(folder / ".git", work_tree=folder)
+    tree = git.run("rev-parse", "HEAD^{tree}")
     began = time.perf_counter()
-    inputs = Inputs(tree=trees.of_folder(folder), bench=KeptBench.by_hand(folder), place=Place(home))
+    inputs = Inputs(tree=trees.of_git(git, tree, lambda: folder), bench=KeptBench.by_hand(folder), place=Place(home))
     table = run_skills(names, inputs, limit=limit, seconds=600)
     return time.perf_counter() - began, table
 
@@ -65,6 +69,7 @@ def workload(folder: Path, book: Book) -> None:
     """The analysis' workload, at once and one after another."""
     (folder / "code").mkdir()
     (folder / "code" / "a.py").write_text("a = 1\n")
+    committed(folder / "code")
     for name, (minutes, after) in WORKLOAD.items():
         waiting(name, minutes, after)
     whole = sum(minutes for minutes, _ in WORKLOAD.values()) * MINUTE
@@ -78,10 +83,28 @@ def workload(folder: Path, book: Book) -> None:
         print(f"    {seen}")
 
 
+def committed(folder: Path) -> Path:
+    """The folder, as the checkout of a repository of its own with one commit."""
+    small.init(folder)
+    small.git(folder, "add", "-A")
+    small.git(folder, "commit", "-q", "-m", "All")
+    return folder
+
+
+def after_a_change(folder: Path, home: Path, names: list[str]) -> float:
+    """How long they take when one file has changed since; the change is taken back."""
+    first = min(path for path in folder.rglob("*.py") if path.stat().st_size)
+    first.write_text(f"{first.read_text()}\n# a line more\n")
+    small.git(folder, "commit", "-q", "-a", "-m", "Change")
+    took, _ = run(folder, home, names)
+    small.git(folder, "reset", "-q", "--hard", "HEAD~1")
+    return took
+
+
 def real(name: str, folder: Path, homes: Iterator[Path], book: Book) -> None:
     """All skills on real code: cold at once and one after another in turn, then warm."""
     skills = [one for one in registry.known() if not one.startswith("wait_")]
-    cold, alone, warm = list[float](), list[float](), list[float]()
+    cold, alone, warm, changed = list[float](), list[float](), list[float](), list[float]()
     with watched() as seen:
         for _ in range(ROUNDS):
             home = next(homes)
@@ -89,16 +112,19 @@ def real(name: str, folder: Path, homes: Iterator[Path], book: Book) -> None:
             cold.append(took)
             took, again = run(folder, home, skills)
             warm.append(took)
+            changed.append(after_a_change(folder, home, skills))
             took, one_by_one = run(folder, next(homes), skills, limit=1)
             alone.append(took)
             if not table.findings == again.findings == one_by_one.findings:
                 sys.exit(f"{name}: not the same was found")
     files = sum(path.endswith(".py") for path in trees.of_folder(folder).files)
     middle = statistics.median(cold)
-    about = {"repository": name, "files": files, "cold": cold, "warm": warm, "alone": alone, "findings": len(table.findings)}
+    about = {"repository": name, "files": files, "cold": cold, "warm": warm, "changed": changed, "alone": alone, "findings": len(table.findings)}
     print(f"{name}: {files} files, {len(table.findings)} findings; {'; '.join(map(str, table.troubles))}")
     slowest = ", ".join(f"{ran.name} {ran.seconds:.1f} s" for ran in sorted(table.ran, key=lambda ran: -ran.seconds)[:3])
-    print(f"    cold {middle:.2f} s ({slowest}), warm {statistics.median(warm):.3f} s, one after another {statistics.median(alone):.2f} s; {seen}")
+    print(
+        f"    cold {middle:.2f} s ({slowest}), warm {statistics.median(warm):.3f} s, one file changed {statistics.median(changed):.3f} s, one after another {statistics.median(alone):.2f} s; {seen}"
+    )
     book.add(Figure(f"{name}: cold as a multiple of warm", middle / statistics.median(warm), "x", 20, at_least=True), seen, **about)
     book.add(Figure(f"{name}: one after another as a multiple of at once", statistics.median(alone) / middle, "x", 0.9, at_least=True), seen, **about)
     differ = by_ruff(folder) ^ {(f.file, f.line, f.message) for f in run(folder, next(homes), ["analyze_security"])[1].findings}
@@ -134,7 +160,8 @@ def repositories(folder: Path, replay: str) -> Iterator[tuple[str, Path]]:
         spec = find_spec(name)
         if spec is None or not spec.submodule_search_locations:
             sys.exit(f"{name} is not installed")
-        yield name, Path(shutil.copytree(spec.submodule_search_locations[0], folder / name / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))).parent
+        code = shutil.copytree(spec.submodule_search_locations[0], folder / name / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+        yield name, committed(Path(code).parent)
     for name in DATA_SETS if replay else ():
         subprocess.run([WITH_PIP, str(Path(replay, "prepare.py")), name, str(folder / name)], check=True, stdout=subprocess.DEVNULL)
         yield name, folder / name / "hub"

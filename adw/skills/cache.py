@@ -12,12 +12,13 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from adw.skills.finding import Finding
+from adw.skills.finding import Finding, Ran, Table
 
 FILE = "results-1.db"  # the number is that of the form
 DAYS = 60  # after which a result is found anew: so that the file does not only grow
 NONE = "[]"
 MANY = 500  # keys that are asked for at once
+TABLES = 20  # whole tables that are kept: of a large tree one has megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,34 @@ class Results:
             else:
                 return
 
+    def table(self, key: str) -> Table | None:
+        """The whole table that is kept by this key; it is told that all of it was known."""
+        if not self.file.exists():
+            return None
+        try:
+            with closing(self._open()) as base:
+                for (text,) in base.execute("SELECT told FROM tables WHERE key = ?", [key]):
+                    findings, troubles, ran = json.loads(text)
+                    return Table(
+                        tuple(Finding(*each) for each in findings),
+                        tuple(Finding(*each) for each in troubles),
+                        tuple(Ran(name, known=files) for name, files in ran),
+                    )
+        except (sqlite3.Error, OSError, ValueError, TypeError) as no:
+            self._doubt(no)
+        return None
+
+    def keep_table(self, key: str, table: Table) -> None:
+        """Keep a whole table, in place of the oldest one, if there are many."""
+        findings, troubles = ([_plain(finding) for finding in part] for part in (table.findings, table.troubles))
+        told = json.dumps([findings, troubles, [[ran.name, ran.looked + ran.known] for ran in table.ran]])
+        try:
+            with closing(self._open()) as base, base:
+                base.execute("INSERT OR REPLACE INTO tables VALUES (?, ?, ?)", [key, told, time.time()])
+                base.execute("DELETE FROM tables WHERE key NOT IN (SELECT key FROM tables ORDER BY at DESC LIMIT ?)", [TABLES])
+        except (sqlite3.Error, OSError) as no:
+            self._doubt(no)
+
     def _open(self) -> sqlite3.Connection:
         self.folder.mkdir(parents=True, exist_ok=True)
         base = sqlite3.connect(self.file, timeout=10)
@@ -67,6 +96,7 @@ class Results:
             base.execute("PRAGMA synchronous=NORMAL")
             base.execute("CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, findings TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID")
             base.execute("CREATE INDEX IF NOT EXISTS by_age ON results (at)")  # what is old is removed each time that something is kept
+            base.execute("CREATE TABLE IF NOT EXISTS tables (key TEXT PRIMARY KEY, told TEXT NOT NULL, at REAL NOT NULL)")
         except BaseException:
             base.close()
             raise

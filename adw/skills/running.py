@@ -38,17 +38,23 @@ class Inputs:
 
 def run_skills(names: Iterable[str], inputs: Inputs, *, limit: int = LIMIT, seconds: float = SECONDS) -> Table:
     """What some skills find, in one table. Misuse if one is not known. Interrupted if all work is to end."""
-    asked = in_order(names)
+    asked, results = in_order(names), Results(inputs.place.skills)
+    whole = digest(inputs.tree.name, *(_about(one, inputs.bench) for one in asked)) if inputs.only is None else ""
+    if whole and (known := results.table(whole)):
+        return known
     files = {one.name: _files(one, inputs) for one in asked}
     at_work = [one for one in asked if files[one.name]]
     if not at_work:
         return Table(ran=tuple(Ran(one.name) for one in asked))
-    run = _Run(inputs, files, limit, seconds)
+    run = _Run(inputs, results, files, limit, seconds)
     anyio.run(run.all, at_work)
     if run.interrupted:
         raise run.interrupted
     findings = [finding for one in at_work for finding in run.found.get(one.name, ())]
-    return Table(merged(findings), merged(run.troubles), tuple(run.ran.get(one.name, Ran(one.name)) for one in asked))
+    table = Table(merged(findings), merged(run.troubles), tuple(run.ran.get(one.name, Ran(one.name)) for one in asked))
+    if whole and all(trouble.severity == "note" for trouble in table.troubles):  # what is not there is decided by the key, too
+        results.keep_table(whole, table)
+    return table
 
 
 def _files(skill: Skill, inputs: Inputs) -> list[str]:
@@ -65,6 +71,7 @@ class _Run:
     """Some skills at work."""
 
     inputs: Inputs
+    results: Results
     files: Mapping[str, Sequence[str]]
     limit: int
     seconds: float
@@ -106,7 +113,7 @@ class _Run:
         self.troubles.append(Finding(skill.name, "", 0, severity, message))
 
     async def _result(self, skill: Skill) -> None:
-        began, results = time.monotonic(), Results(self.inputs.place.skills)
+        began, results = time.monotonic(), self.results
         keys = _keys(skill, self.files[skill.name], self.inputs)
         known = results.known(keys)
         missing = {key: files for key, files in keys.items() if key not in known}
@@ -127,7 +134,7 @@ class _Run:
         if lost := [name for name, have in zip(skill.tools, skill.installed(), strict=True) if name == have]:
             msg = f"{', '.join(lost)} is not installed"
             raise ToolMissing(msg)
-        given = Given(self.inputs.tree.laid_out(), tuple(file for files in missing.values() for file in files), self.inputs.bench)
+        given = Given(self.inputs.tree.laid_out, tuple(file for files in missing.values() for file in files), self.inputs.bench)
         if inspect.iscoroutinefunction(skill.function):
             findings = list(await skill.function(given))
         else:
@@ -153,10 +160,15 @@ def _keys(skill: Skill, files: Sequence[str], inputs: Inputs) -> dict[str, list[
     """The files that a skill looks at, by the keys of what it finds in them: one for each, or one for all of a tree."""
     blobs = inputs.tree.files
     config = inputs.tree.named(skill.config) if skill.config else []
-    about = digest(skill.name, skill.version, *skill.installed(), _program(skill, inputs.bench), *config)
+    about = digest(_about(skill, inputs.bench), *config)
     if skill.scope == "tree":
         return {digest(about, *((path, blobs[path]) for path in files)): list(files)}
     return {sha256(f"{about}{blobs[path]}{path}".encode()).hexdigest(): [path] for path in files}  # of thousands; only the path has no fixed length
+
+
+def _about(skill: Skill, bench: Bench) -> str:
+    """What decides the results of a skill beside the files that it looks at, and those that configure its tool."""
+    return digest(skill.name, skill.version, *skill.installed(), _program(skill, bench))
 
 
 def _program(skill: Skill, bench: Bench) -> str:

@@ -7,28 +7,38 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from adw.errors import Misuse
 from adw.git import Git, locate
+from adw.model import digest
 
 LARGEST = 512_000  # bytes of a file that is looked at: what is larger was written by no person
 PASSED_OVER = re.compile(r"(^|/)(node_modules|\.venv|venv|__pycache__|\.git)/|\.min\.(js|mjs|cjs)$")
 
 
-@dataclass(slots=True)
+@dataclass
 class Tree:
-    """The plain files of a tree, by path, each with its blob; `ready` sees to it that they lie in a folder, and is asked only where one is looked at."""
+    """The plain files of a tree, and a name that no tree with other content has.
 
-    files: dict[str, str]
+    What costs is done when it is asked for: `listed` tells each file's path and blob, and `ready` sees to it that they lie in a folder.
+    """
+
+    name: str
+    listed: Callable[[], dict[str, str]]
     ready: Callable[[], Path]
-    folder: Path | None = field(default=None, init=False)
     _named: dict[str, list[tuple[str, str]]] = field(default_factory=dict, init=False)  # files whose names match a pattern, and their blobs
 
+    @cached_property
+    def files(self) -> dict[str, str]:
+        """The blob of each file, by its path."""
+        return self.listed()
+
+    @cached_property
     def laid_out(self) -> Path:
         """The folder that they lie in."""
-        self.folder = self.folder or self.ready()
-        return self.folder
+        return self.ready()
 
     def named(self, pattern: str) -> list[tuple[str, str]]:
         """The files whose names match a pattern, in whatever folder, each with its blob."""
@@ -39,8 +49,8 @@ class Tree:
 
 
 def of_git(git: Git, tree: str, ready: Callable[[], Path]) -> Tree:
-    """A tree of git's. Links lead anywhere, and are no files of it."""
-    return Tree(dict(_wanted(_listed(git, tree))), ready)
+    """A tree of git's, by its SHA. Links lead anywhere, and are no files of it."""
+    return Tree(tree, lambda: dict(_wanted(_listed(git, tree))), ready)
 
 
 def _listed(git: Git, tree: str) -> Iterator[tuple[str, str, int]]:
@@ -53,7 +63,8 @@ def _listed(git: Git, tree: str) -> Iterator[tuple[str, str, int]]:
 
 def of_folder(folder: Path) -> Tree:
     """A folder as it is, with the files that git knows or would take up, where it is in a checkout."""
-    return Tree(dict(_wanted(_read(folder, _names(folder)))), lambda: folder)
+    files = dict(_wanted(_read(folder, _names(folder))))
+    return Tree(digest(*files.items()), lambda: files, lambda: folder)
 
 
 def _read(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, str, int]]:

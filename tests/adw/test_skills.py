@@ -3,6 +3,7 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -12,7 +13,7 @@ from adw.errors import Misuse
 from adw.home import Place
 from adw.skills import Finding, Given, registry, skill, trees
 from adw.skills.bench import KeptBench
-from adw.skills.cache import Results
+from adw.skills.cache import TABLES, Results
 from adw.skills.finding import Table, fresh
 from adw.skills.running import Inputs, run_skills
 from tests.adw import skillset
@@ -185,6 +186,50 @@ def test_of_ten_analyses_of_which_four_repeat_six_are_run(run: Run, folder: Path
 async def _notes_file(given: Given) -> list[Finding]:
     skillset.note(given, "waits2")
     return []
+
+
+def lost() -> dict[str, str]:
+    pytest.fail("the files were listed")
+
+
+def test_of_a_whole_tree_that_is_known_not_even_the_files_are_listed(folder: Path, home: Path) -> None:
+    known = inputs(folder, home)
+    first = run_skills(["counts", "waits"], known)
+    again = run_skills(["counts", "waits"], replace(known, tree=trees.Tree(known.tree.name, lost, lambda: folder)))
+    assert again.findings == first.findings
+    assert [(ran.name, ran.looked, ran.known) for ran in again.ran] == [("counts", 0, 3), ("waits", 0, 3)]
+    with pytest.raises(pytest.fail.Exception, match="were listed"):
+        run_skills(["counts"], replace(known, tree=trees.Tree(known.tree.name, lost, lambda: folder)))
+
+
+def test_a_table_with_a_skill_that_failed_is_not_kept_whole(run: Run, folder: Path) -> None:
+    for _ in range(2):
+        assert len(run("fails", "counts").troubles) == 1
+    assert len(notes(folder)) == 1
+
+
+def test_a_table_without_a_tool_is_kept_until_the_tool_is_there(run: Run, folder: Path) -> None:
+    tool = folder.parent / "bin" / "own-tool"
+    skill("asks", version="1", about="", program=str(tool))(_asks)
+    assert [said(run("asks")) for _ in range(2)] == [[f"note: not run: {tool} is not installed (asks)"]] * 2
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    assert not run("asks").troubles
+
+
+async def _asks(given: Given) -> list[Finding]:
+    given.tools.program(str(given.folder.parent / "bin" / "own-tool"))
+    return []
+
+
+def test_of_whole_tables_the_newest_are_kept(run: Run, folder: Path, home: Path) -> None:
+    for number in range(TABLES + 3):
+        (folder / "a.py").write_text(f"a = {number}\n")
+        run("counts")
+    with sqlite3.connect(Results(Place(home / "place").skills).file) as base:
+        assert base.execute("SELECT count(*) FROM tables").fetchone() == (TABLES,)
+    assert run("counts").ran[0].known == 3
 
 
 def test_what_fails_is_not_kept(run: Run, folder: Path) -> None:
