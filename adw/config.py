@@ -452,14 +452,6 @@ class LandingConfig(Section):
         "with a pull request on GitHub; `none`: each issue's onto a local branch `adw/<id>`, and nothing lands.",
     )
     remote: str = Field("origin", description="For `push` and `pull-request`: the remote, as `git remote` names it.")
-    secret: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = Field(
-        "",
-        description="For `pull-request`: the Prefect Secret block that holds GitHub's token; by default GITHUB_TOKEN of the environment, or what `gh` knows.",
-        examples=["github-token"],
-    )
-    api_url: Annotated[str, AfterValidator(_http)] = Field(
-        "", description="For `pull-request`: GitHub's API, if it is not found by the remote's URL.", examples=["https://github.example.com/api/v3"]
-    )
 
     @property
     def far(self) -> bool:
@@ -471,10 +463,41 @@ class LandingConfig(Section):
         """Whether changes are left for people to land."""
         return self.mode in {"pull-request", "none"}
 
+
+class GitHubConfig(Section):
+    """GitHub, where issues come from it or pull requests go to it."""
+
+    secret: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = Field(
+        "",
+        description="The Prefect Secret block that holds GitHub's token; by default GITHUB_TOKEN of the environment, or what `gh` knows.",
+        examples=["github-token"],
+    )
+    api_url: Annotated[str, AfterValidator(_http)] = Field(
+        "", description="GitHub's API, if it is not found by the remote's URL.", examples=["https://github.example.com/api/v3"]
+    )
+
     @property
     def secrets(self) -> dict[str, str]:
         """What is needed of secrets: environment variable → name of the Prefect Secret block."""
-        return {"GITHUB_TOKEN": self.secret} if self.secret and self.mode == "pull-request" else {}
+        return {"GITHUB_TOKEN": self.secret} if self.secret else {}
+
+
+class GitLabConfig(Section):
+    """GitLab, where issues come from it."""
+
+    secret: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = Field(
+        "", description="The Prefect Secret block that holds GitLab's token; by default GITLAB_TOKEN of the environment.", examples=["gitlab-token"]
+    )
+    api_url: Annotated[str, AfterValidator(_http)] = Field(
+        "",
+        description="GitLab's API, where the remote's URL does not say that it is at GitLab, as https://gitlab.com/… and https://gitlab.example.com/… do.",
+        examples=["https://git.example.com/api/v4"],
+    )
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What is needed of secrets: environment variable → name of the Prefect Secret block."""
+        return {"GITLAB_TOKEN": self.secret} if self.secret else {}
 
 
 class TrackerConfig(Section):
@@ -527,11 +550,25 @@ class ScheduleConfig(Section):
     cron: str = Field("", description="When, as five cron fields; empty means never by itself.", examples=["0 2 * * 1-5"])
     timezone: str = Field("UTC", description="The time zone of `cron`, by its IANA name.", examples=["Europe/Berlin"])
     issues: tuple[str, ...] = Field(
-        ("issues",), description="Which issues: files, folders and patterns such as `issues/**/*.md`, relative to the repository; read when a run begins."
+        ("issues",),
+        description="Which issues: files, folders and patterns such as `issues/**/*.md`, relative to the repository, read when a run begins; "
+        "by default none where `label` is set.",
+    )
+    label: str = Field(
+        "",
+        description="The open issues of the repository's remote, at GitHub or GitLab, that have this label: those by people who may write to it, "
+        "and those that such people have given the label; see docs/sources.md of adw.",
+        examples=["adw"],
     )
     overlap: Literal["wait", "skip"] = Field(
         "wait", description="What becomes of a run while another one of this repository is at work: it waits, or is skipped."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_one_place(cls, given: Any) -> Any:
+        """A folder `issues` is not looked for where issues come by their label, unless it is named."""
+        return {"issues": (), **given} if isinstance(given, dict) and given.get("label") else given
 
 
 def _no_slack(text: str) -> str:
@@ -631,6 +668,8 @@ class Config(Section):
         description="Whether only the last of the changes that land together is tested: fewer tests, but only the last commit is known to pass them.",
     )
     landing: LandingConfig = LandingConfig()
+    github: GitHubConfig = GitHubConfig()
+    gitlab: GitLabConfig = GitLabConfig()
     build: BuildConfig = BuildConfig()
     test: ChecksConfig = ChecksConfig()
     review: ReviewConfig = ReviewConfig()
@@ -670,6 +709,12 @@ class Config(Section):
             check = self.checks[phase]
             return check.memory or (self.agent.at(phase).memory if check.prompt else 0)
         return self.agent.at(phase).memory if phase in AGENT_PHASES else self.test.memory if phase == "test" else 0
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The Prefect Secret blocks that are named anywhere, each with the environment variable that it stands for."""
+        sections = (self.agent, self.github, self.gitlab, self.memory, self.notify, self.tracker)
+        return {block: variable for section in sections for variable, block in section.secrets.items()}
 
 
 def parse(text: str, where: str) -> Config:

@@ -8,7 +8,9 @@
     │   ├── ModelAway       the model's API cannot be reached, or failed
     │   │   └── RateLimited     it has too much to do, for us (429) or for all (529)
     │   ├── SetupFailed     the setup command of a slot failed
-    │   ├── HubAway         the hub is on another host, and does not answer
+    │   ├── HubAway         the hub, or the forge it is at, is on another host, and does not answer
+    │   │   └── Unheard         what was asked did not reach it: it can be asked again, whatever it is
+    │   │       └── Limited         it has had too much of us, and says for how long
     │   ├── TrackerAway     the tracker does not do what it is asked for; no run depends on it
     │   │   └── TrackerGone     what it is asked about is not there, or not any more
     │   └── GitBusy         a lock was held
@@ -22,6 +24,7 @@
     │   └── BudgetSpent     what may be spent is spent
     ├── Conflict        a change does not merge onto the tip: it is built again there
     ├── Blocked         the change is good, but something of the user's stands in the way of landing
+    │   └── Declined        the forge says no
     ├── Skipped         a person has said in the tracker that an issue is not to be worked on
     ├── TrackerRefused  the tracker does not take what it is told, and will not later
     ├── Interrupted     the run was told to end, or nobody waits for this any more; what was done is kept
@@ -74,6 +77,22 @@ class HubAway(Transient):
     """The hub is on another host, and git cannot reach it now."""
 
 
+class Unheard(HubAway):
+    """What was asked did not reach the other host: whatever it is, it can be asked again."""
+
+
+class Limited(Unheard):
+    """The other host has had too much of us: a text, and after how many seconds it may be asked again."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def seconds(self) -> float:
+        """How long to wait."""
+        return float(self.args[1])
+
+
 class TrackerAway(Transient):
     """The tracker cannot be reached, has too much to do, or answers nonsense: it is told later."""
 
@@ -120,6 +139,18 @@ class Conflict(AdwError):
 
 class Blocked(AdwError):
     """A finished change cannot land because of something of the user's."""
+
+
+class Declined(Blocked):
+    """A forge's no, in a user's words, and the HTTP status that it came with."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def status(self) -> int:
+        """The status."""
+        return int(self.args[1])
 
 
 class Skipped(AdwError):

@@ -99,7 +99,7 @@ def write(hub: Hub, config: Config, agents: int = 0) -> list[str]:
     """
     said = [_block(kind, hub, getattr(config, table)) for table, kind in KINDS.items()]
     said += [
-        *_secrets({**config.agent.secrets, **config.landing.secrets, **config.memory.secrets, **config.notify.secrets, **config.tracker.secrets}),
+        *_secrets(config.secrets),
         limit(config.agent.requests, max(config.pool.size, agents)),
     ]
     return [line for line in said if line]
@@ -143,9 +143,9 @@ def _show(kind: type[Block]) -> None:
 
 
 def _secrets(wanted: Mapping[str, str]) -> list[str]:
-    """Keep those secrets as Blocks that are in the environment: the configuration asks for it by naming both."""
+    """Keep those secrets as Blocks, by their names, that are in the environment: the configuration asks for it by naming both."""
     said = []
-    for variable, name in wanted.items():
+    for name, variable in wanted.items():
         value = os.environ.get(variable)
         if not value:
             continue

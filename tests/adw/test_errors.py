@@ -11,12 +11,14 @@ from adw.errors import (
     GitBusy,
     GitKilled,
     HubAway,
+    Limited,
     ModelAway,
     RateLimited,
     SetupFailed,
     TrackerAway,
     TrackerGone,
     Transient,
+    Unheard,
 )
 from tests.adw.tools import family
 
@@ -38,6 +40,8 @@ def test_only_what_may_pass_by_itself_is_transient() -> None:
         HubAway,
         TrackerAway,
         TrackerGone,
+        Unheard,
+        Limited,
         SetupFailed,
         GitBusy,
         GitKilled,
