@@ -66,13 +66,17 @@ class Issue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A try at an issue: the commit it builds on, and what the tries before it taught; `change` is one that is merged there to begin with."""
+    """A try at an issue: the commit it builds on, and what the tries before it taught; `change` is one that is merged there to begin with.
+
+    It is `heard` if the feedback is what people said of that change.
+    """
 
     number: int
     base: str
     base_tree: str
     feedback: str = ""
     change: str = ""
+    heard: bool = False
 
 
 @checked(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ class Cell:
     doing: str = ""  # what its agent does now
     pieces: dict[str, bool] = field(default_factory=dict)  # that it is done in, each with whether it has ended
     of: int = 0  # how many those are
+    no: bool = False  # what it said, also where that was known before
 
 
 @dataclass(slots=True)
@@ -36,6 +37,7 @@ class Row:
     sha: str = ""
     tries: int = 1
     place: str = ""  # where a person finds what is ready
+    built: str = ""  # the commit of the newest try's change
 
 
 @dataclass(slots=True)
@@ -223,7 +225,11 @@ class Progress:
             return
         if state == "cached" and known and known.attempt == event["try"] and known.state in {"done", "no", "flaky"}:
             return  # found again what this very run had made
-        row.cells[phase] = Cell(state, event["try"], event["timestamp"], event.get("seconds", 0.0))
+        row.cells[phase] = Cell(state, event["try"], event["timestamp"], event.get("seconds", 0.0), no=state == "no" or not event.get("passed", True))
+
+    def _built(self, event: dict[str, Any]) -> None:
+        if row := self.rows.get(event["issue"]):
+            row.tries, row.built = max(row.tries, event["try"]), event["sha"]
 
     def _whole(self, event: dict[str, Any]) -> None:
         """A phase that is done in pieces, which count by themselves."""

@@ -271,7 +271,7 @@ class Work:
         order = self.site.order(call.issue, call.task.name, call.attempt)
         about = next(arg.base if isinstance(arg, Attempt) else arg.sha for arg in call.args if isinstance(arg, Attempt | Candidate | Change))
         results.keep(self.hub, order, self.key(call), result, about)
-        self.journal.phase(order, "cached")
+        self.journal.phase(order, "cached", **tasks.said(result))
         return result
 
     def key(self, call: Call) -> str:

@@ -114,7 +114,7 @@ def kept(  # noqa: PLR0913 - as of what is made once, and what to say of it
             return cast("Result", wanted.given_up(str(no)))
         Shelf.of(site.hub().place, order).forget()  # nothing is left to go on with
         mark.state = "cached" if found else ended(result)
-        mark.more.update(told or {})
+        mark.more.update({**(told or {}), **said(result)})
     return result
 
 
@@ -128,6 +128,11 @@ def ended(result: Result) -> str:
     if not isinstance(result, Verdict):
         return "done"
     return "flaky" if result.flaky else "done" if result.passed else "no"
+
+
+def said(result: object) -> dict[str, bool]:
+    """What an event tells of a verdict, which shows its state only if it is new."""
+    return {"passed": result.passed} if isinstance(result, Verdict) else {}
 
 
 @task(task_run_name="plan: {issue.title}", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_plan), **KEPT, **RETRIED)
