@@ -434,14 +434,6 @@ class LandingConfig(Section):
         "with a pull request on GitHub; `none`: each issue's onto a local branch `adw/<id>`, and nothing lands.",
     )
     remote: str = Field("origin", description="For `push` and `pull-request`: the remote, as `git remote` names it.")
-    secret: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = Field(
-        "",
-        description="For `pull-request`: the Prefect Secret block that holds GitHub's token; by default GITHUB_TOKEN of the environment, or what `gh` knows.",
-        examples=["github-token"],
-    )
-    api_url: Annotated[str, AfterValidator(_http)] = Field(
-        "", description="For `pull-request`: GitHub's API, if it is not found by the remote's URL.", examples=["https://github.example.com/api/v3"]
-    )
 
     @property
     def far(self) -> bool:
@@ -453,10 +445,23 @@ class LandingConfig(Section):
         """Whether changes are left for people to land."""
         return self.mode in {"pull-request", "none"}
 
+
+class GitHubConfig(Section):
+    """GitHub, where issues come from it or pull requests go to it."""
+
+    secret: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = Field(
+        "",
+        description="The Prefect Secret block that holds GitHub's token; by default GITHUB_TOKEN of the environment, or what `gh` knows.",
+        examples=["github-token"],
+    )
+    api_url: Annotated[str, AfterValidator(_http)] = Field(
+        "", description="GitHub's API, if it is not found by the remote's URL.", examples=["https://github.example.com/api/v3"]
+    )
+
     @property
     def secrets(self) -> dict[str, str]:
         """What is needed of secrets: environment variable → name of the Prefect Secret block."""
-        return {"GITHUB_TOKEN": self.secret} if self.secret and self.mode == "pull-request" else {}
+        return {"GITHUB_TOKEN": self.secret} if self.secret else {}
 
 
 class ClusterConfig(Section):
@@ -551,6 +556,7 @@ class Config(Section):
         description="Whether only the last of the changes that land together is tested: fewer tests, but only the last commit is known to pass them.",
     )
     landing: LandingConfig = LandingConfig()
+    github: GitHubConfig = GitHubConfig()
     build: BuildConfig = BuildConfig()
     test: ChecksConfig = ChecksConfig()
     review: ReviewConfig = ReviewConfig()

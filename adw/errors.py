@@ -8,7 +8,9 @@
     │   ├── ModelAway       the model's API cannot be reached, or failed
     │   │   └── RateLimited     it has too much to do, for us (429) or for all (529)
     │   ├── SetupFailed     the setup command of a slot failed
-    │   ├── HubAway         the hub is on another host, and does not answer
+    │   ├── HubAway         the hub, or the forge it is at, is on another host, and does not answer
+    │   │   └── Unheard         what was asked did not reach it: it can be asked again, whatever it is
+    │   │       └── Limited         it has had too much of us, and says for how long
     │   └── GitBusy         a lock was held
     │       └── GitKilled       git itself was killed, and may have left its locks
     ├── AgentFailed     the agent answered no, or left nothing: counts as a try
@@ -20,6 +22,7 @@
     │   └── BudgetSpent     what may be spent is spent
     ├── Conflict        a change does not merge onto the tip: it is built again there
     ├── Blocked         the change is good, but something of the user's stands in the way of landing
+    │   └── Declined        the forge says no
     ├── Interrupted     the run was told to end, or nobody waits for this any more; what was done is kept
     ├── SkillFailed     a skill did not come to an end: it is said, and the others' results stand
     │   └── ToolMissing     what it needs is not there, or the repository does not use it
@@ -70,6 +73,22 @@ class HubAway(Transient):
     """The hub is on another host, and git cannot reach it now."""
 
 
+class Unheard(HubAway):
+    """What was asked did not reach the other host: whatever it is, it can be asked again."""
+
+
+class Limited(Unheard):
+    """The other host has had too much of us: a text, and after how many seconds it may be asked again."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def seconds(self) -> float:
+        """How long to wait."""
+        return float(self.args[1])
+
+
 class SetupFailed(Transient):
     """The pool's setup command failed: the slot cannot be lent."""
 
@@ -108,6 +127,18 @@ class Conflict(AdwError):
 
 class Blocked(AdwError):
     """A finished change cannot land because of something of the user's."""
+
+
+class Declined(Blocked):
+    """A forge's no, in a user's words, and the HTTP status that it came with."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @property
+    def status(self) -> int:
+        """The status."""
+        return int(self.args[1])
 
 
 class Interrupted(AdwError):

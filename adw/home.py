@@ -100,6 +100,11 @@ class Place:
         return self.root / "skills"
 
     @property
+    def answers(self) -> Path:
+        """What forges have answered, with the tags by which they need not answer it again."""
+        return self.root / "answers.sqlite"
+
+    @property
     def locks(self) -> Path:
         """Files that the kernel locks for us: `flock` is dropped when its holder dies."""
         return self.root / "locks"

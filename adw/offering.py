@@ -7,7 +7,10 @@ from adw import branches, lock, report
 from adw.config import Config
 from adw.errors import Blocked, GitBusy
 from adw.git import TRAILER
-from adw.github import Forge, Pull, reached
+from adw.github.client import Token, reached
+from adw.github.forge import Forge
+from adw.github.pulls import Pull, Pulls
+from adw.github.tags import Tags
 from adw.mirror import Hub
 from adw.model import Arrival, Issue, Offer
 from adw.upstream import Upstream
@@ -18,7 +21,7 @@ SHOWN = 18_000  # characters of a plan and of a review; GitHub takes 65 536 in a
 
 def forge(hub: Upstream, config: Config) -> Forge:
     """Where the pull requests are."""
-    return Forge.of(hub.git.run("remote", "get-url", hub.remote), config.landing.api_url)
+    return Forge.of(hub.git.run("remote", "get-url", hub.remote), config.github.api_url)
 
 
 def leave(hub: Hub, arrival: Arrival) -> Offer:
@@ -27,13 +30,14 @@ def leave(hub: Hub, arrival: Arrival) -> Offer:
     return Offer(place=branches.name(arrival.issue))
 
 
-def propose(hub: Upstream, config: Config, arrival: Arrival, base: str, token: str) -> Offer:
+def propose(hub: Upstream, config: Config, arrival: Arrival, base: str, token: Token) -> Offer:
     """Leave an issue's branch, here and at the remote, and a pull request onto its base branch: the one there is, if there is one.
 
     Blocked if a person's commits or decision are in the way. Killed anywhere, it is found as far as it came, and goes on from there.
     """
     issue = arrival.issue
-    with lock.held(hub.place.locks / "proposing"), reached(forge(hub, config), token) as github:
+    with lock.held(hub.place.locks / "proposing"), reached(forge(hub, config), token, Tags(hub.place.answers)) as client:
+        github = Pulls(client)
         pull = github.find(branches.name(issue))
         if pull and (sha := merged(hub, issue, pull)):
             return Offer(place=pull.url, landed=sha)
@@ -69,14 +73,15 @@ def merged(hub: Upstream, issue: Issue, pull: Pull) -> str:
     raise Blocked(msg)
 
 
-def looked_up(hub: Upstream, config: Config, issues: Sequence[Issue], token: str) -> tuple[dict[str, str], dict[str, str]]:
+def looked_up(hub: Upstream, config: Config, issues: Sequence[Issue], token: Token) -> tuple[dict[str, str], dict[str, str]]:
     """Those issues whose pull requests were merged, each with the commit; and those that a person is in the way of, each with why.
 
     Misuse if the token would not do to open any.
     """
     landed, obstacles = {}, {}
     there = hub.far.listed_at(hub.remote, f"refs/heads/{branches.FOLDER}/*")
-    with reached(forge(hub, config), token) as github:
+    with reached(forge(hub, config), token, Tags(hub.place.answers)) as client:
+        github = Pulls(client)
         github.prove_access()
         for issue in issues:
             branch = branches.name(issue)

@@ -49,7 +49,7 @@ def look_up(work: Work) -> None:
     """Have pull requests count that were merged, and note where a person is in the way; Misuse if none could be opened."""
     if isinstance(work.hub, Upstream) and work.site.config.landing.mode == "pull-request":
         asked = [issue for issue in work.issues if issue.id not in work.landed]
-        merged, work.obstacles = offering.looked_up(work.hub, work.site.config, asked, github_token(work.hub, work.site.config))
+        merged, work.obstacles = offering.looked_up(work.hub, work.site.config, asked, github_token(work.site.config))
         work.landed |= merged
 
 

@@ -264,6 +264,6 @@ def offer(site: Site, arrival: Arrival, base: str) -> Offer:
     tag([arrival.issue.id])
     with site.journal().timed(site.order(arrival.issue, "land", arrival.attempt)) as mark:
         hub = upstream.facing(cast("Hub", site.hub()), site.config.landing)
-        made = offering.propose(hub, site.config, arrival, base, github_token(hub, site.config)) if isinstance(hub, Upstream) else offering.leave(hub, arrival)
+        made = offering.propose(hub, site.config, arrival, base, github_token(site.config)) if isinstance(hub, Upstream) else offering.leave(hub, arrival)
         mark.state = "done"
     return made

@@ -1,13 +1,14 @@
 """Secrets, loaded where they are used: what travels is the name of a Prefect Secret block."""
 
+from functools import partial
+
 from prefect.blocks.system import Secret
 
 from adw.config import Config
 from adw.errors import Misuse
-from adw.github import own_token
-from adw.offering import forge
+from adw.github.client import Token
+from adw.github.forge import own_token
 from adw.phases import Site
-from adw.upstream import Upstream
 
 
 def secrets(site: Site) -> dict[str, str]:
@@ -20,11 +21,15 @@ def of_memory(config: Config) -> dict[str, str]:
     return {variable: _secret(name, variable, "memory.secrets") for variable, name in config.memory.secrets.items()}
 
 
-def github_token(hub: Upstream, config: Config) -> str:
-    """The token for pull requests; Misuse if there is none."""
-    for variable, name in config.landing.secrets.items():
-        return _secret(name, variable, "landing.secret")
-    return own_token(forge(hub, config).host)
+def github_token(config: Config) -> Token:
+    """What reads the token for GitHub; Misuse if there is none."""
+    return partial(_github_token, config)
+
+
+def _github_token(config: Config, host: str) -> str:
+    for variable, name in config.github.secrets.items():
+        return _secret(name, variable, "github.secret")
+    return own_token(host)
 
 
 def _secret(name: str, variable: str, setting: str) -> str:

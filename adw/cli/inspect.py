@@ -18,7 +18,8 @@ from adw.asking import Asking
 from adw.cli import api
 from adw.config import AgentConfig, Config
 from adw.errors import AdwError, Halted, Interrupted
-from adw.github import reached
+from adw.github.client import reached
+from adw.github.pulls import Pulls
 from adw.mirror import Hub, sync
 from adw.model import AGENT_PHASES, Issue
 from adw.offering import forge
@@ -85,12 +86,12 @@ def landing(config: Config, hub: Hub) -> str:
     far.prove_pushing()
     if config.landing.mode == "push":
         return f"changes are pushed to {far.elsewhere}"
-    with api.joined() if config.landing.secrets else nullcontext():
+    with api.joined() if config.github.secrets else nullcontext():
         from tasks.secrets import github_token  # noqa: PLC0415
 
         at = forge(far, config)
-        with reached(at, github_token(far, config)) as github:
-            github.prove_access()
+        with reached(at, github_token(config)) as client:
+            Pulls(client).prove_access()
     return f"changes become pull requests onto {hub.branch} of {at.repository}"
 
 

@@ -46,8 +46,8 @@ def test_an_unknown_key_that_is_near_to_none_is_told_all() -> None:
         ("[pool]\nsize = 0", "`pool.size`"),
         ("[agent]\nminutes = -1", "`agent.minutes`"),
         ("[landing]\nmode = 'merge'", "`landing.mode`"),
-        ("[landing]\nsecret = 'My Token'", "`landing.secret`"),
-        ("[landing]\napi_url = 'github.example.com'", "`landing.api_url`"),
+        ("[github]\nsecret = 'My Token'", "`github.secret`"),
+        ("[github]\napi_url = 'github.example.com'", "`github.api_url`"),
         ("[agent.secrets]\nKEY = 1", "`agent.secrets.KEY`"),
         ("[test]\nmemory = 'much'", "`test.memory`"),
         ("[agent.build]\nmemory = 4", "`agent.build.memory`"),
@@ -138,9 +138,8 @@ def test_a_person_is_asked_before_a_change_goes_out_and_not_where_it_is_left_for
     assert asks == [True, True, True, False]
 
 
-def test_a_token_is_asked_for_by_name_only_where_there_are_pull_requests() -> None:
-    wanted = [parse(f'[landing]\nmode = "{mode}"\nsecret = "github-token"', "adw.toml").landing.secrets for mode in ("push", "pull-request")]
-    assert wanted == [{}, {"GITHUB_TOKEN": "github-token"}]
+def test_a_token_is_kept_where_a_secret_is_named_for_it() -> None:
+    assert [parse(text, "adw.toml").github.secrets for text in ("", '[github]\nsecret = "github-token"')] == [{}, {"GITHUB_TOKEN": "github-token"}]
 
 
 def test_a_phase_reserves_what_it_says_itself_or_what_all_agents_do() -> None:

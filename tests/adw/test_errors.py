@@ -2,7 +2,22 @@ import pickle
 
 import pytest
 
-from adw.errors import AdwError, AgentCrashed, AgentCut, AgentFailed, AgentSilent, GitBusy, GitKilled, HubAway, ModelAway, RateLimited, SetupFailed, Transient
+from adw.errors import (
+    AdwError,
+    AgentCrashed,
+    AgentCut,
+    AgentFailed,
+    AgentSilent,
+    GitBusy,
+    GitKilled,
+    HubAway,
+    Limited,
+    ModelAway,
+    RateLimited,
+    SetupFailed,
+    Transient,
+    Unheard,
+)
 from tests.adw.tools import family
 
 
@@ -21,6 +36,8 @@ def test_only_what_may_pass_by_itself_is_transient() -> None:
         ModelAway,
         RateLimited,
         HubAway,
+        Unheard,
+        Limited,
         SetupFailed,
         GitBusy,
         GitKilled,

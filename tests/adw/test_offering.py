@@ -7,7 +7,7 @@ import pytest
 
 from adw import branches, offering, results, upstream
 from adw.cli import inspect
-from adw.config import Config, LandingConfig, override
+from adw.config import Config, GitHubConfig, LandingConfig, override
 from adw.errors import Blocked, HubAway, Misuse
 from adw.mirror import Hub
 from adw.model import Arrival, Issue, Offer, Plan, Verdict
@@ -32,10 +32,10 @@ class There:
     origin: Repository
 
     def propose(self, what: Arrival, base: str = "main") -> Offer:
-        return offering.propose(self.far, self.config, what, base, TOKEN)
+        return offering.propose(self.far, self.config, what, base, lambda _host: TOKEN)
 
     def looked_up(self, *issues: Issue, token: str = TOKEN) -> tuple[dict[str, str], dict[str, str]]:
-        return offering.looked_up(self.far, self.config, issues or [ISSUE], token)
+        return offering.looked_up(self.far, self.config, issues or [ISSUE], lambda _host: token)
 
     def at(self, branch: str = "adw/i1") -> str:
         """Where a branch of the remote is; empty if it is not there."""
@@ -61,7 +61,7 @@ class There:
 @pytest.fixture
 def there(hub: Hub, site: Site, repository: Repository, origin: Repository) -> Iterator[There]:
     with fake_github.serving(origin.path) as github:
-        config = site.config.model_copy(update={"landing": LandingConfig(mode="pull-request", api_url=github.url)})
+        config = site.config.model_copy(update={"landing": LandingConfig(mode="pull-request"), "github": GitHubConfig(api_url=github.url)})
         far = upstream.facing(hub, config.landing)
         assert isinstance(far, Upstream)
         far.look()
@@ -210,7 +210,7 @@ def test_a_token_that_does_not_do_shows_before_anything_is_paid_for(there: There
 
 def test_doctor_says_where_changes_go_or_why_they_cannot(there: There, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     def said(**landing: str) -> str:
-        settings = LandingConfig.model_validate({"api_url": there.github.url, **landing})
+        settings = LandingConfig.model_validate(landing)
         return inspect.landing(there.config.model_copy(update={"landing": settings}), hub)
 
     monkeypatch.setenv("GITHUB_TOKEN", TOKEN)

@@ -62,7 +62,7 @@ def test_changes_are_pushed_and_what_others_push_meanwhile_stays(adw: Adw, origi
 def test_changes_are_left_as_branches_then_as_pull_requests_and_follow_what_people_merge(
     adw: Adw, origin: Repository, github: fake_github.GitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configure(adw, "", f'[landing]\nmode = "pull-request"\nsecret = "landing-test"\napi_url = "{github.url}"\n')
+    configure(adw, "", f'[landing]\nmode = "pull-request"\n[github]\nsecret = "landing-test"\napi_url = "{github.url}"\n')
     adw.repository.git("push", "--quiet", "origin", "main")
     adw.issue("a")
     adw.issue("b", depends_on="a")
