@@ -16,6 +16,7 @@ PHASES = ("plan", "build", "test", "review", "document", "land")
 AGENT_PHASES = ("plan", "build", "review", "document")
 PIECED = ("build", "test")  # phases that may be done in pieces, each a phase by a name such as build-2 or test-unit-1
 GOOD = ("landed", "already landed", "ready")  # the ends of an issue that others can build on
+PEOPLE = "People have looked at the change, and said:"  # what feedback begins with that is theirs
 URGENT = 100_000  # the priority of an issue that goes before all others; what stands before a landing still goes first
 
 
@@ -66,17 +67,18 @@ class Issue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A try at an issue: the commit it builds on, and what the tries before it taught; `change` is one that is merged there to begin with.
-
-    It is `heard` if the feedback is what people said of that change.
-    """
+    """A try at an issue: the commit it builds on, and what the tries before it taught; `change` is one that is merged there to begin with."""
 
     number: int
     base: str
     base_tree: str
     feedback: str = ""
     change: str = ""
-    heard: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether people want something of the change that it begins with."""
+        return bool(self.change) and self.feedback.startswith(PEOPLE)
 
 
 @checked(frozen=True, slots=True, kw_only=True)
@@ -148,6 +150,7 @@ class Offer:
 
     place: str  # its branch, or the address of its pull request
     landed: str = ""  # the commit of the branch that it landed as, if somebody has merged it
+    remark: str = ""  # what is not as it should be
 
 
 @checked(frozen=True, slots=True, kw_only=True)

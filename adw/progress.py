@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adw.model import PHASES, one_line, phase_of
-from adw.money import Spent, Tokens
+from adw.money import Spent
 
 
 def _place(phase: str) -> int:
@@ -254,7 +254,7 @@ class Progress:
             cell.doing = event["doing"]
 
     def _spent(self, event: dict[str, Any]) -> None:
-        more = Spent(tokens=Tokens.of(event), usd=event["usd"], saved=event["saved"], unpriced=event["unpriced"])
+        more = Spent.of(event)
         issue, where = event["issue"], (event["issue"], event["try"], event["phase"])
         self.spent[issue] = self.spent.get(issue, Spent()) + more
         self.spent_in[where] = self.spent_in.get(where, Spent()) + more

@@ -96,20 +96,18 @@ def begin(  # noqa: PLR0913 - what a try is
     for ref in (*marks, f"refs/adw/{issue.key}/try/{number}"):
         hub.mirror.point(ref, sha)
         hub.publish(ref)
-    return Attempt(number=number, base=base, base_tree=hub.mirror.tree_of(base), feedback=feedback, change=change, heard=bool(marks))
+    return Attempt(number=number, base=base, base_tree=hub.mirror.tree_of(base), feedback=feedback, change=change)
 
 
 def attempts(hub: Hub, issue: Issue) -> list[Attempt]:
     """The tries that were begun for this issue, in order."""
     numbered = {int(ref.rsplit("/", 1)[1]): sha for ref, sha in hub.mirror.refs(f"refs/adw/{issue.key}/try").items()}
-    by_people = set(hub.mirror.refs(f"refs/adw/{issue.key}/heard").values())
     found = []
     for number, sha in sorted(numbered.items()):
         _, base, *change = hub.mirror.run("rev-list", "--parents", "--max-count=1", sha).split()
         feedback = hub.mirror.message(sha)
         told = "" if feedback == "-" else feedback
-        tree = hub.mirror.tree_of(base)
-        found.append(Attempt(number=number, base=base, base_tree=tree, feedback=told, change="".join(change), heard=sha in by_people))
+        found.append(Attempt(number=number, base=base, base_tree=hub.mirror.tree_of(base), feedback=told, change="".join(change)))
     return found
 
 

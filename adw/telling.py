@@ -6,7 +6,7 @@ test or this machine; whoever wants those is told which run to look at.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -30,8 +30,7 @@ class Facts:
     branch: str = ""  # that changes land on
     pushed: bool = False  # whether that is a remote's
     pull: str = ""  # the address of the pull request
-    spent: Spent = Spent()  # on the issue, by all runs
-
+    spent: Spent = field(default_factory=Spent)  # on the issue, by all runs
     tries: int = 0
 
 
@@ -66,9 +65,7 @@ def comment(issue: Issue, row: Row, facts: Facts) -> str:
 
 
 def is_told(row: Row, old: str, new: str) -> bool:
-    """Whether a comment says already what it is to say: another run alone is nothing new. What was told to have landed is not told again, so that a
-    person may open the issue again.
-    """
+    """Whether a comment says already what it is to say. Another run alone is nothing new, nor is that an issue has landed: a person may have opened it again."""
     return same(old, new) or (row.state in LANDED and f" as {row.sha}" in old)
 
 

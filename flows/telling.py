@@ -6,12 +6,12 @@ does not show yet, so that it may be killed anywhere, and what could not be told
 
 import contextvars
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cached_property, partial
+from functools import cached_property
 
 from adw import bill, offering, proc, proposal
-from adw.errors import AdwError, Blocked, HubAway, Misuse
+from adw.errors import AdwError, Blocked, HubAway, Limited, Misuse
 from adw.github.client import Client, reached
 from adw.github.comments import Comment, Comments
 from adw.github.forge import Forge
@@ -27,7 +27,7 @@ from flows.work import Work
 from tasks.secrets import github_token
 
 EACH = 2.0  # seconds between looks at what is new: what changes faster is told once
-REST = 60.0  # seconds at most until GitHub is asked again that was away
+REST = 60.0  # seconds at most until GitHub is asked again that was away, unless it says more
 PATIENCE = 5.0  # seconds that a request may be tried again for
 FLUSH = 10.0  # seconds that the end of a run waits for what is left to be told
 AT_ONCE = 1.0  # the same where somebody waits for the run to be gone
@@ -40,10 +40,12 @@ class Telling:
     def __init__(self, work: Work) -> None:
         """Nothing is told yet."""
         self._work, self._reader = work, work.journal.reader()
-        self._guard, self._over = threading.Lock(), threading.Event()
+        self._guard, self._over, self._stack = threading.Lock(), threading.Event(), ExitStack()
+        self._clients: dict[str, Client] = {}  # by the repository
         self._new: dict[str, None] = {}  # issues of which there may be something to tell, in order
-        self._told: dict[tuple[str, str], str] = {}  # what was told last: by issue, and kind
+        self._told: dict[tuple[str, str], str] = {}  # what was told last: by issue and kind
         self._pulls: dict[str, str] = {}  # the pull requests of issues
+        self._shown: dict[str, str] = {}  # the commits that these show before they are handed over
         self._comments: dict[str, Comment] = {}
         self._noted: set[str] = set()
         self._drafts = True  # whether GitHub has them for this repository
@@ -71,24 +73,24 @@ class Telling:
             page=public(progress.ui),
             branch=self._work.hub.branch,
             pushed=isinstance(self._work.hub, Upstream),
-            pull=row.place if row.state == "ready" else self._pulls.get(issue.id, ""),
+            pull=self._pulls.get(issue.id, ""),
             spent=self._earlier.get(issue.id, Spent()) + progress.spent.get(issue.id, Spent()),
             tries=row.tries,
         )
 
     def _keep(self) -> None:
         """Tell what is new, again and again; where GitHub is away, after a rest that gets longer."""
-        rest, over = 0.0, False
-        with ExitStack() as stack:
+        rest, over = EACH, False
+        with self._stack:
             while not over:
-                over = self._over.wait(max(EACH, rest))
+                over = self._over.wait(rest)
                 self._take_in()
                 try:
-                    self._tell_all(partial(self._client, stack, {}))
-                    rest = 0.0
+                    self._tell_all()
+                    rest = EACH
                 except HubAway as no:
-                    self._note(f"GitHub is not told how far this is for now: {no}")
-                    rest = min(REST, max(2 * rest, EACH))
+                    self._note(f"GitHub is not told for now how far this is, which holds nothing up: {no}")
+                    rest = max(min(REST, 2 * rest), no.seconds if isinstance(no, Limited) else 0.0)
                 except AdwError as no:
                     self._note(f"GitHub is not told how far this is: {no}")
                     return
@@ -99,27 +101,106 @@ class Telling:
                 if event["event"] in ABOUT:
                     self._new[event["issue"]] = None
 
-    def _tell_all(self, client: Callable[[Forge], Client]) -> None:
+    def _tell_all(self) -> None:
         issues = {issue.id: issue for issue in self._work.issues}
         for name in list(self._new):
             del self._new[name]
             if issue := issues.get(name):
                 try:
-                    self._tell(issue, client)
+                    self._tell(issue, self._reader.progress.rows[name])
                 except HubAway:
                     self._new[name] = None
                     raise
-                except Blocked as no:
-                    self._note(f"{name} at GitHub: {no}")
+                except Blocked as no:  # one that GitHub does not want to hear of, or that a person is in the way of
+                    self._note(f"GitHub is not told of {name}: {no}")
 
-    def _tell(self, issue: Issue, client: Callable[[Forge], Client]) -> None:
-        row, settings = self._reader.progress.rows[issue.id], self._work.site.config.github
-        if self._proposes and row.built and row.state not in {"ready", *LANDED} and self._drafts:
-            self._show(issue, row, client)
-        if settings.statuses and self._remote and (sha := self._at_remote(issue, row)):
-            wanted, page = statuses(self._reader.progress, row), public(self._reader.progress.ui)
-            with self._anew(issue, "statuses", sha, *wanted.items()) as anew:
-                if anew and wanted:
-                    Statuses(client(self._remote)).put(sha, wanted, page)
+    def _tell(self, issue: Issue, row: Row) -> None:
+        settings, hub = self._work.site.config.github, self._work.hub
+        if isinstance(hub, Upstream) and self._forge:
+            if self._proposes and self._drafts and row.built and row.state not in {"ready", *LANDED}:
+                self._show(hub, self._forge, issue, row)
+            if settings.statuses and (sha := self._at_remote(issue, row)):
+                self._mark(self._forge, issue, row, sha)
         if settings.comments and (place := at_github(issue)):
-            self._comment(issue, row, place, client)
+            self._comment(issue, row, *place)
+
+    def _show(self, hub: Upstream, forge: Forge, issue: Issue, row: Row) -> None:
+        """Have the change of the newest try seen, in a draft."""
+        standing = proposal.GIVEN_UP if row.state == "refused" else proposal.JUDGED
+        with self._once(issue, "draft", row.built, standing) as new:
+            if new:
+                onto = hub.mirror.run("rev-parse", f"{row.built}^")
+                shown = offering.Shown(row.built, stands_on(self._work, issue, onto), self.facts(issue), standing)
+                pull = offering.show(hub, self._work.site.config, self._client(forge), issue, shown)
+                self._drafts = pull is not None
+                if pull:
+                    self._pulls[issue.id] = pull.url
+                    self._shown[issue.id] = row.built if proposal.UNFINISHED in pull.body else ""
+
+    def _at_remote(self, issue: Issue, row: Row) -> str:
+        """The commit of an issue's newest try that is at the remote; empty if there is none."""
+        if row.state == "ready" or (row.state == "landed" and at_github(issue)):
+            return row.sha
+        return row.built if row.built and self._shown.get(issue.id) == row.built else ""
+
+    def _mark(self, forge: Forge, issue: Issue, row: Row, sha: str) -> None:
+        """Have a commit show how its phases fare."""
+        wanted, page = statuses(self._reader.progress, row), public(self._reader.progress.ui)
+        with self._once(issue, "statuses", sha, page, *wanted.items()) as new:
+            if new and wanted:
+                Statuses(self._client(forge)).put(sha, wanted, page)
+
+    def _comment(self, issue: Issue, row: Row, repository: str, number: int) -> None:
+        """Have the comment on an issue say how far it is; close the issue if its change landed at the remote."""
+        text = comment(issue, row, self.facts(issue))
+        with self._once(issue, "comment", text) as new:
+            if not new:
+                return
+            comments = Comments(self._client(self._forge_of(repository)))
+            there = self._comments.get(issue.id) or comments.find(number)
+            if there is None or not is_told(row, there.text, text):
+                if row.state in LANDED and self._work.site.config.landing.mode == "push":
+                    comments.close(number)
+                there = comments.put(number, there, text)
+            self._comments[issue.id] = there
+
+    @contextmanager
+    def _once(self, issue: Issue, kind: str, *what: object) -> Iterator[bool]:
+        """Whether something is other than what was told last; it counts as told when the block has ended well."""
+        new = digest(*what)
+        yield self._told.get((issue.id, kind)) != new
+        self._told[issue.id, kind] = new
+
+    @property
+    def _proposes(self) -> bool:
+        return self._work.site.config.landing.mode == "pull-request"
+
+    @cached_property
+    def _earlier(self) -> dict[str, Spent]:
+        """What issues cost before this run."""
+        return bill.earlier(self._work.hub.place, self._work.site.run)
+
+    @cached_property
+    def _forge(self) -> Forge | None:
+        """Where the remote is at GitHub, if it is there."""
+        try:
+            return offering.forge(self._work.hub, self._work.site.config) if isinstance(self._work.hub, Upstream) else None
+        except Misuse:
+            return None
+
+    def _forge_of(self, repository: str) -> Forge:
+        """Where a repository is that an issue came from."""
+        return Forge.at("github.com", repository, self._work.site.config.github.api_url)
+
+    def _client(self, forge: Forge) -> Client:
+        """The API, for as long as there is something to be told."""
+        if forge.repository not in self._clients:
+            token, tags = github_token(self._work.site.config), Tags(self._work.hub.place.answers)
+            self._clients[forge.repository] = self._stack.enter_context(reached(forge, token, tags, patience=PATIENCE))
+        return self._clients[forge.repository]
+
+    def _note(self, text: str) -> None:
+        """Say something in the journal, once."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self._work.journal.event("note", text=text)

@@ -24,6 +24,7 @@ from adw.parts import Part
 from adw.phases import Site
 from adw.results import Result
 from adw.sessions import Shelf
+from adw.telling import Facts
 from adw.upstream import Upstream
 from tasks import wanted
 from tasks.secrets import github_token, secrets
@@ -259,11 +260,14 @@ def land(site: Site, arrivals: Sequence[Arrival]) -> bool:
 
 
 @task(task_run_name="offer: {arrival.issue.title}", cache_policy=NO_CACHE, **RETRIED)
-def offer(site: Site, arrival: Arrival, base: str) -> Offer:
+def offer(site: Site, arrival: Arrival, base: str, facts: Facts) -> Offer:
     """A candidate left for a person to land, as a branch, or also as a pull request onto the base branch."""
     tag([arrival.issue.id])
     with site.journal().timed(site.order(arrival.issue, "land", arrival.attempt)) as mark:
         hub = upstream.facing(cast("Hub", site.hub()), site.config.landing)
-        made = offering.propose(hub, site.config, arrival, base, github_token(site.config)) if isinstance(hub, Upstream) else offering.leave(hub, arrival)
+        if isinstance(hub, Upstream):
+            made = offering.propose(hub, site.config, arrival, base, github_token(site.config), facts)
+        else:
+            made = offering.leave(hub, arrival)
         mark.state = "done"
     return made

@@ -1,5 +1,7 @@
-"""What people say of a pull request that wants something done: threads of its review that nobody has resolved, reviews that request changes, and
-comments that are addressed to adw. What bots say is no business of adw's, nor what people say who may not write to the repository.
+"""What people say of a pull request that wants something done.
+
+That is threads of its review that nobody has resolved, reviews that request changes, and comments that are addressed to adw. What
+bots say is no business of adw's, nor is what people say who may not write to the repository.
 """
 
 import re
@@ -7,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adw.errors import Declined
 from adw.github.client import Client
 from adw.github.comments import MARK
 
@@ -24,7 +27,6 @@ query($owner: String!, $name: String!, $number: Int!) {{
 }}
 """
 LONGEST = 20_000  # characters of a remark
-MayWrite = Callable[[str], bool]  # whether somebody may write to the repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,16 @@ class Remark:
     text: str
 
 
-def remarks(client: Client, number: int, may_write: MayWrite) -> list[Remark]:
+def remarks(client: Client, number: int) -> list[Remark]:
     """What is said of a pull request by people who may write to its repository."""
     owner, _, name = client.forge.repository.partition("/")
     told = client.graphql(QUERY, owner=owner, name=name, number=number)["repository"]["pullRequest"]
-    heeded = _heeded(may_write)
+    heeded = _heeded(client)
     return [*_threads(told["reviewThreads"]["nodes"], heeded), *_reviews(told["reviews"]["nodes"], heeded), *_comments(told["comments"]["nodes"], heeded)]
 
 
-def _heeded(may_write: MayWrite) -> Callable[[Any], bool]:
+def _heeded(client: Client) -> Callable[[Any], bool]:
+    """What tells whether something was said by a person who may write to the repository, and not by adw."""
     known: dict[str, bool] = {}
 
     def heeded(said: Any) -> bool:
@@ -51,10 +54,18 @@ def _heeded(may_write: MayWrite) -> Callable[[Any], bool]:
         if not (author and author["__typename"] == "User" and said["body"].strip()) or said["body"].startswith(MARK):
             return False
         if author["login"] not in known:
-            known[author["login"]] = may_write(author["login"])
+            known[author["login"]] = may_write(client, author["login"])
         return known[author["login"]]
 
     return heeded
+
+
+def may_write(client: Client, login: str) -> bool:
+    """Whether somebody may write to a repository; not if GitHub does not tell."""
+    try:
+        return client.get(f"/collaborators/{login}/permission")["permission"] in {"admin", "write"}
+    except Declined:
+        return False
 
 
 def _threads(threads: Sequence[Any], heeded: Callable[[Any], bool]) -> Iterator[Remark]:
