@@ -79,19 +79,19 @@ def _but_the_run(text: str) -> list[str]:
 
 
 def _sentence(row: Row, facts: Facts) -> str:
-    draft = f" There is a draft: {facts.pull}" if facts.pull and row.state not in {"ready", *LANDED} else ""
+    pull = f" Its pull request: {facts.pull}" if facts.pull and row.state not in {"ready", *LANDED} else ""
     if row.state in LANDED:
         where = f"on `{facts.branch}`" if facts.pushed else f"on the local branch `{facts.branch}` of whoever ran adw; it is still to be pushed"
         return f"adw is done: landed as {row.sha} {where}."
     if row.state == "ready":
         return f"adw is done, and its change waits for a person: {row.place}"
     if row.state == "refused":
-        return f"adw could not do this, and has given up.{draft}"
+        return f"adw could not do this, and has given up.{pull}"
     if row.state == "blocked":
-        return f"adw cannot go on with this before a person has looked at it.{draft}"
+        return f"adw cannot go on with this before a person has looked at it.{pull}"
     if row.state in {"stopped", "crashed"}:
-        return f"adw was stopped before it was done with this; it goes on when it is run again.{draft}"
-    return f"adw has taken this up.{draft}"
+        return f"adw was stopped before it was done with this; it goes on when it is run again.{pull}"
+    return f"adw has taken this up.{pull}"
 
 
 def _verdicts(row: Row) -> str:
