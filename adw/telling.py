@@ -18,6 +18,7 @@ from adw.progress import Cell, Progress, Row
 
 CONTEXT = "adw/"  # what the contexts of statuses begin with
 ABOUT_A_COMMIT = ("build", "test", "review", "document")
+RAN = ("done", "flaky", "no", "failed")  # the states of phases that were not known before
 LANDED = ("landed", "already landed")
 
 
@@ -65,8 +66,12 @@ def comment(issue: Issue, row: Row, facts: Facts) -> str:
 
 
 def is_told(row: Row, old: str, new: str) -> bool:
-    """Whether a comment says already what it is to say. Another run alone is nothing new, nor is that an issue has landed: a person may have opened it again."""
-    return same(old, new) or (row.state in LANDED and f" as {row.sha}" in old)
+    """Whether a comment need not say anything else.
+
+    Another run alone is nothing new, before it has done something; nor is that an issue has landed: a person may have opened it again.
+    """
+    idle = not row.state and not any(cell.state in RAN for cell in row.cells.values())
+    return idle or same(old, new) or (row.state in LANDED and f" as {row.sha}" in old)
 
 
 def same(old: str, new: str) -> bool:

@@ -8,10 +8,11 @@ import contextvars
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from functools import cached_property
 
 from adw import bill, offering, proc, proposal
-from adw.errors import AdwError, Blocked, HubAway, Limited, Misuse
+from adw.errors import AdwError, Blocked, HubAway, Interrupted, Limited, Misuse
 from adw.github.client import Client, reached
 from adw.github.comments import Comment, Comments
 from adw.github.forge import Forge
@@ -84,16 +85,24 @@ class Telling:
         with self._stack:
             while not over:
                 over = self._over.wait(rest)
-                self._take_in()
                 try:
-                    self._tell_all()
+                    if self._concerned:
+                        self._take_in()
+                        self._tell_all()
                     rest = EACH
                 except HubAway as no:
                     self._note(f"GitHub is not told for now how far this is, which holds nothing up: {no}")
                     rest = max(min(REST, 2 * rest), no.seconds if isinstance(no, Limited) else 0.0)
-                except AdwError as no:
-                    self._note(f"GitHub is not told how far this is: {no}")
+                except Interrupted:
                     return
+                except Exception as no:  # noqa: BLE001 - the edge of a thread: whatever it is, it is not to be the run's end
+                    self._note(f"GitHub is not told how far this is: {no if isinstance(no, AdwError) else f'{type(no).__name__}: {no}'}")
+                    return
+
+    @property
+    def _concerned(self) -> bool:
+        """Whether there may be something to tell, now or once issues are added."""
+        return self._work.site.config.landing.mode == "pull-request" or any(map(at_github, self._work.issues))
 
     def _take_in(self) -> None:
         with self._guard:
@@ -106,36 +115,40 @@ class Telling:
         for name in list(self._new):
             del self._new[name]
             if issue := issues.get(name):
-                try:
-                    self._tell(issue, self._reader.progress.rows[name])
-                except HubAway:
-                    self._new[name] = None
-                    raise
-                except Blocked as no:  # one that GitHub does not want to hear of, or that a person is in the way of
-                    self._note(f"GitHub is not told of {name}: {no}")
+                with self._guard:
+                    row = deepcopy(self._reader.progress.rows[name])
+                for tell in (self._show, self._mark, self._comment):
+                    try:
+                        tell(issue, row)
+                    except HubAway:
+                        self._new[name] = None
+                        raise
+                    except Blocked as no:  # GitHub does not want to hear of it, or a person is in the way
+                        self._note(f"GitHub is not told of {name}: {no}")
 
-    def _tell(self, issue: Issue, row: Row) -> None:
-        settings, hub = self._work.site.config.github, self._work.hub
-        if isinstance(hub, Upstream) and self._forge:
-            if self._proposes and self._drafts and row.built and row.state not in {"ready", *LANDED}:
-                self._show(hub, self._forge, issue, row)
-            if settings.statuses and (sha := self._at_remote(issue, row)):
-                self._mark(self._forge, issue, row, sha)
-        if settings.comments and (place := at_github(issue)):
-            self._comment(issue, row, *place)
-
-    def _show(self, hub: Upstream, forge: Forge, issue: Issue, row: Row) -> None:
+    def _show(self, issue: Issue, row: Row) -> None:
         """Have the change of the newest try seen, in a draft."""
+        hub, config, wanted = self._work.hub, self._work.site.config, row.built and row.state not in {"ready", *LANDED}
+        if not (wanted and self._drafts and config.landing.mode == "pull-request" and isinstance(hub, Upstream)):
+            return
         standing = proposal.GIVEN_UP if row.state == "refused" else proposal.JUDGED
         with self._once(issue, "draft", row.built, standing) as new:
             if new:
                 onto = hub.mirror.run("rev-parse", f"{row.built}^")
                 shown = offering.Shown(row.built, stands_on(self._work, issue, onto), self.facts(issue), standing)
-                pull = offering.show(hub, self._work.site.config, self._client(forge), issue, shown)
+                pull = offering.show(hub, config, self._client(offering.forge(hub, config)), issue, shown)
                 self._drafts = pull is not None
                 if pull:
                     self._pulls[issue.id] = pull.url
                     self._shown[issue.id] = row.built if proposal.UNFINISHED in pull.body else ""
+
+    def _mark(self, issue: Issue, row: Row) -> None:
+        """Have a commit that is at the remote show how its phases fare."""
+        wanted, page = statuses(self._reader.progress, row), public(self._reader.progress.ui)
+        sha = self._at_remote(issue, row) if self._work.site.config.github.statuses else ""
+        with self._once(issue, "statuses", sha, page, *wanted.items()) as new:
+            if new and wanted and sha and self._forge:
+                Statuses(self._client(self._forge)).put(sha, wanted, page)
 
     def _at_remote(self, issue: Issue, row: Row) -> str:
         """The commit of an issue's newest try that is at the remote; empty if there is none."""
@@ -143,37 +156,32 @@ class Telling:
             return row.sha
         return row.built if row.built and self._shown.get(issue.id) == row.built else ""
 
-    def _mark(self, forge: Forge, issue: Issue, row: Row, sha: str) -> None:
-        """Have a commit show how its phases fare."""
-        wanted, page = statuses(self._reader.progress, row), public(self._reader.progress.ui)
-        with self._once(issue, "statuses", sha, page, *wanted.items()) as new:
-            if new and wanted:
-                Statuses(self._client(forge)).put(sha, wanted, page)
-
-    def _comment(self, issue: Issue, row: Row, repository: str, number: int) -> None:
+    def _comment(self, issue: Issue, row: Row) -> None:
         """Have the comment on an issue say how far it is; close the issue if its change landed at the remote."""
+        place = at_github(issue) if self._work.site.config.github.comments else None
+        if not place:
+            return
         text = comment(issue, row, self.facts(issue))
         with self._once(issue, "comment", text) as new:
-            if not new:
-                return
-            comments = Comments(self._client(self._forge_of(repository)))
-            there = self._comments.get(issue.id) or comments.find(number)
-            if there is None or not is_told(row, there.text, text):
-                if row.state in LANDED and self._work.site.config.landing.mode == "push":
-                    comments.close(number)
-                there = comments.put(number, there, text)
-            self._comments[issue.id] = there
+            if new:
+                comments, number = Comments(self._client(self._forge_of(place[0]))), place[1]
+                there = self._comments.get(issue.id) or comments.find(number)
+                if there is None or not is_told(row, there.text, text):
+                    if row.state in LANDED and self._work.site.config.landing.mode == "push":
+                        comments.close(number)
+                    there = comments.put(number, there, text)
+                self._comments[issue.id] = there
 
     @contextmanager
     def _once(self, issue: Issue, kind: str, *what: object) -> Iterator[bool]:
-        """Whether something is other than what was told last; it counts as told when the block has ended well."""
+        """Whether something is other than what was told last; it counts as told unless GitHub was away in the block."""
         new = digest(*what)
-        yield self._told.get((issue.id, kind)) != new
+        try:
+            yield self._told.get((issue.id, kind)) != new
+        except Blocked:  # it will say no to the same again
+            self._told[issue.id, kind] = new
+            raise
         self._told[issue.id, kind] = new
-
-    @property
-    def _proposes(self) -> bool:
-        return self._work.site.config.landing.mode == "pull-request"
 
     @cached_property
     def _earlier(self) -> dict[str, Spent]:

@@ -6,6 +6,7 @@ import pytest
 
 from adw import offering, proposal, results
 from adw.errors import Blocked, HubAway
+from adw.github import client
 from adw.mirror import Hub
 from adw.model import PEOPLE, Arrival
 from adw.phases import Site
@@ -78,7 +79,8 @@ def test_where_there_may_be_no_drafts_it_is_opened_when_it_is_handed_over(there:
     assert (pull["draft"], pull["labels"]) == (False, [{"name": "adw"}])
 
 
-def test_a_kill_at_any_request_leaves_one_pull_request_that_is_handed_over_in_the_end(there: There, what: Arrival) -> None:
+def test_a_kill_at_any_request_leaves_one_pull_request_that_is_handed_over_in_the_end(there: There, what: Arrival, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "TRIES", 1)
     number = 0
     while True:
         number += 1
