@@ -480,6 +480,24 @@ class GitHubConfig(Section):
         return {"GITHUB_TOKEN": self.secret} if self.secret else {}
 
 
+class GitLabConfig(Section):
+    """GitLab, where issues come from it."""
+
+    secret: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = Field(
+        "", description="The Prefect Secret block that holds GitLab's token; by default GITLAB_TOKEN of the environment.", examples=["gitlab-token"]
+    )
+    api_url: Annotated[str, AfterValidator(_http)] = Field(
+        "",
+        description="GitLab's API, where the remote's URL does not say that it is at GitLab, as https://gitlab.com/… and https://gitlab.example.com/… do.",
+        examples=["https://git.example.com/api/v4"],
+    )
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What is needed of secrets: environment variable → name of the Prefect Secret block."""
+        return {"GITLAB_TOKEN": self.secret} if self.secret else {}
+
+
 class ClusterConfig(Section):
     """A Dask cluster to run phases on; without one they run on this host."""
 
@@ -500,11 +518,25 @@ class ScheduleConfig(Section):
     cron: str = Field("", description="When, as five cron fields; empty means never by itself.", examples=["0 2 * * 1-5"])
     timezone: str = Field("UTC", description="The time zone of `cron`, by its IANA name.", examples=["Europe/Berlin"])
     issues: tuple[str, ...] = Field(
-        ("issues",), description="Which issues: files, folders and patterns such as `issues/**/*.md`, relative to the repository; read when a run begins."
+        ("issues",),
+        description="Which issues: files, folders and patterns such as `issues/**/*.md`, relative to the repository, read when a run begins; "
+        "by default none where `label` is set.",
+    )
+    label: str = Field(
+        "",
+        description="The open issues of the repository's remote, at GitHub or GitLab, that have this label: those by people who may write to it, "
+        "and those that such people have given the label; see docs/sources.md of adw.",
+        examples=["adw"],
     )
     overlap: Literal["wait", "skip"] = Field(
         "wait", description="What becomes of a run while another one of this repository is at work: it waits, or is skipped."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_one_place(cls, given: Any) -> Any:
+        """A folder `issues` is not looked for where issues come by their label, unless it is named."""
+        return {"issues": (), **given} if isinstance(given, dict) and given.get("label") else given
 
 
 class MemoryConfig(Section):
@@ -573,6 +605,7 @@ class Config(Section):
     )
     landing: LandingConfig = LandingConfig()
     github: GitHubConfig = GitHubConfig()
+    gitlab: GitLabConfig = GitLabConfig()
     build: BuildConfig = BuildConfig()
     test: ChecksConfig = ChecksConfig()
     review: ReviewConfig = ReviewConfig()

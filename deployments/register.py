@@ -65,8 +65,12 @@ def wanted(hub: Hub, config: Config, branch: str) -> Wanted:
     return Wanted(
         name=hub.place.slug,
         description=f"Deliver the issues of {hub.root}"
-        + (f": {', '.join(plan.issues)}, at `{plan.cron}` ({plan.timezone})." if plan.cron else ", when asked to."),
-        delivery={"repository": str(hub.root), "branch": branch, "sources": list(plan.issues)},
+        + (
+            f": {', '.join([*plan.issues, *([f'label {plan.label}'] if plan.label else [])])}, at `{plan.cron}` ({plan.timezone})."
+            if plan.cron
+            else ", when asked to."
+        ),
+        delivery={"repository": str(hub.root), "branch": branch, "sources": list(plan.issues), **({"label": plan.label} if plan.label else {})},
         cron=checked(plan.cron or NIGHTLY, plan.timezone),
         timezone=plan.timezone,
         active=bool(plan.cron),

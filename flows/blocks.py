@@ -83,7 +83,7 @@ def write(hub: Hub, config: Config, agents: int = 0) -> list[str]:
     """
     said = [_block(kind, hub, getattr(config, table)) for table, kind in KINDS.items()]
     said += [
-        *_secrets({**config.agent.secrets, **config.github.secrets, **config.memory.secrets}),
+        *_secrets({**config.agent.secrets, **config.github.secrets, **config.gitlab.secrets, **config.memory.secrets}),
         limit(config.agent.requests, max(config.pool.size, agents)),
     ]
     return [line for line in said if line]

@@ -24,6 +24,9 @@ class Delivery(BaseModel):
     sources: list[str] = Field(
         default_factory=list, description="Issues in files: names, folders and patterns, relative to the repository, read when the run begins."
     )
+    label: str = Field(
+        "", description="Issues at the forge of the repository's remote: those that are open, have this label, and are to be trusted, when the run begins."
+    )
     branch: str = Field("", description="The branch to land on; by default the one that is checked out.")
     agents: int | None = Field(None, ge=1, le=100, description="How many agents and tests work at once.")
     agent: str | None = Field(None, description="The kind of agent.")

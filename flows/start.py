@@ -13,6 +13,7 @@ from adw.config import Config
 from adw.desk import at_desk
 from adw.errors import AdwError
 from adw.issues import markdown
+from adw.issues.reading import Sources
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub, sync
 from adw.model import Issue
@@ -33,6 +34,7 @@ from flows.sidings import faced, look_up, make_line, tidy
 from flows.telling import Telling
 from flows.watch import Watch
 from flows.work import Work, start_cluster
+from tasks.secrets import forge_tokens
 
 
 @contextmanager
@@ -51,6 +53,9 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         hub = faced(hub, config, journal)
         tip = hub.tip()
         landed = hub.mirror.trailers(tip)
+        if delivery.label:
+            sources = Sources(hub, config, forge_tokens(config), lambda: landed, lambda text: journal.event("note", text=text))
+            asked += [issue for issue in sources.labelled(delivery.label) if issue.id not in {one.id for one in asked}]
         site = Site(run=journal.folder.name, repository=delivery.repository, branch=hub.branch, config=config)
         throttle = Throttle(journal)
         places = Places(lambda: min(config.agent.requests or inf, throttle.now), lambda text: journal.event("note", text=text))

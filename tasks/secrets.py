@@ -8,6 +8,7 @@ from adw.config import Config
 from adw.errors import Misuse
 from adw.github.client import Token
 from adw.github.forge import own_token
+from adw.issues import gitlab
 from adw.phases import Site
 
 
@@ -30,6 +31,17 @@ def _github_token(config: Config, host: str) -> str:
     for variable, name in config.github.secrets.items():
         return _secret(name, variable, "github.secret")
     return own_token(host)
+
+
+def forge_tokens(config: Config) -> dict[str, Token]:
+    """What reads the token, for each kind of forge."""
+    return {"GitHub": github_token(config), "GitLab": partial(_gitlab_token, config)}
+
+
+def _gitlab_token(config: Config, host: str) -> str:
+    for variable, name in config.gitlab.secrets.items():
+        return _secret(name, variable, "gitlab.secret")
+    return gitlab.own_token(host)
 
 
 def _secret(name: str, variable: str, setting: str) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from adw import clean, proc
+from adw.cli import sources
 from adw.cli.deliver import any_branch, hear
 from adw.errors import AdwError, Misuse
-from adw.issues import markdown
 from adw.journal import Journal
 from adw.mirror import find_hub
 
@@ -22,7 +22,7 @@ def add(names: Sequence[str], run: str, repo: Path) -> None:
     if journal.order().get("only"):
         msg = f"run {journal.folder.name} only plans: wait for its end, or `adw run` these"
         raise Misuse(msg)
-    issues, reader = markdown.read_all(names), journal.reader()
+    issues, reader = sources.read(names, find_hub(repo, any_branch(repo))), journal.reader()
     note, until, progress = journal.note(issues), time.monotonic() + PATIENCE, reader.progress
     while time.monotonic() < until:
         for event in reader.news():

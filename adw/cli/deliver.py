@@ -16,26 +16,20 @@ from adw import checks, clean, graph, guard, proc, sandbox
 from adw.agents import ready
 from adw.agents.command import missing_program
 from adw.cli import api
+from adw.cli.sources import landed_by_now
 from adw.cli.supervise import new_run, supervise
 from adw.cli.view import in_ui, print_json
 from adw.config import Config, override
 from adw.errors import Misuse
 from adw.home import Place, writable_home
-from adw.issues import markdown
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub
 from adw.model import AGENT_PHASES, Issue
 from adw.money import Spent
 from adw.progress import Row
 from adw.skills import at_work
-from adw.upstream import facing
 
 CANCEL_LIMIT = 20  # seconds for an end in good order
-
-
-def asked(names: Sequence[str], repo: Path, branch: str, given: dict[str, Any]) -> Journal:
-    """The folder of a new run for a command line, once all is checked that can be before anything is started."""
-    return prepared(find_hub(repo, branch), markdown.read_all(names), given)
 
 
 def hand_over(journal: Journal, *, as_json: bool) -> int:
@@ -87,13 +81,6 @@ def check(hub: Hub, issues: Sequence[Issue], given: dict[str, Any]) -> None:
     sandbox.require(config.sandbox)
     graph.in_order(issues, frozenset(landed_by_now(hub, config)))
     guard.check_disk(writable_home(), config.pool.disk_floor)
-
-
-def landed_by_now(hub: Hub, config: Config) -> dict[str, str]:
-    """The issues whose changes are on the branch that changes land on, each with its commit."""
-    branch = facing(hub, config.landing)
-    branch.look()
-    return hub.git.trailers(branch.ref)
 
 
 def configured(hub: Hub, given: dict[str, Any]) -> Config:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from adw import clean, guard, sandbox, server
 from adw.agents.command import missing_program
-from adw.cli import inspect, memories
+from adw.cli import inspect, memories, sources
 from adw.cli.view import print_json
 from adw.config import Config
 from adw.errors import AdwError
@@ -65,6 +65,8 @@ def examine(repo: Path, *, ask: bool = False, tell: Callable[[str], None] = lamb
         return
     config = hub.config()
     yield attempt("landing", lambda: inspect.landing(config, hub))
+    if config.schedule.label:
+        yield attempt("issues", lambda: sources.state(hub, config))
     yield attempt("test command", lambda: _test(config, hub))
     for name, phase in inspect.configured(config).items():
         yield attempt(f"agent {name}", partial(inspect.agent, config, hub, phase))

@@ -26,7 +26,8 @@ app.add_typer(skills, name="skills")
 Repo = memory.Repo
 Branch = Annotated[str, typer.Option("--branch", help="The branch to land on; by default the one that is checked out.")]
 AsJson = memory.AsJson
-Issues = Annotated[list[str], typer.Argument(help="Markdown files, folders of them, or `-` for standard input.")]
+ISSUES = "Markdown files, folders of them, `-` for standard input, or issues at a forge: owner/repo#12, 12, or an address."
+Issues = Annotated[list[str], typer.Argument(help=ISSUES)]
 AtOnce = Annotated[int | None, typer.Option("--agents", min=1, max=100, help="How many agents and tests work at once.")]
 Kind = Annotated[str | None, typer.Option("--agent", help="The kind of agent, such as claude, command or scripted.")]
 Model = Annotated[str | None, typer.Option("--model", help="The model, as the agent's CLI names it.")]
@@ -38,7 +39,7 @@ HERE = Path()
 
 @app.command()
 def run(  # noqa: PLR0913 - what one run may need differently has a flag
-    issues: Issues,
+    issues: Annotated[list[str] | None, typer.Argument(help=ISSUES)] = None,
     repo: Repo = HERE,
     branch: Branch = "",
     agents: AtOnce = None,
@@ -46,6 +47,9 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     model: Model = None,
     agent_command: AgentCommand = None,
     test_command: TestCommand = None,
+    label: Annotated[
+        str, typer.Option("--label", help="Also the open issues of the repository's remote that have this label, if they are to be trusted.")
+    ] = "",
     tries: Annotated[int | None, typer.Option(min=1, max=20, help="How often an issue is built before it is refused.")] = None,
     sandbox: InSandbox = None,
     scheduler: Annotated[str | None, typer.Option(help="A Dask scheduler, tcp://HOST:PORT, whose workers do the work.")] = None,
@@ -62,16 +66,20 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     as_json: AsJson = False,
 ) -> None:
     """Deliver issues: plan, build, test, review, document and land them."""
-    from adw.cli.deliver import asked, hand_over, report  # noqa: PLC0415
+    from adw.cli import sources  # noqa: PLC0415
+    from adw.cli.deliver import hand_over, prepared, report  # noqa: PLC0415
+    from adw.mirror import find_hub  # noqa: PLC0415
 
     given = {"agents": agents, "agent": agent, "agent_command": agent_command, "test_command": test_command, "tries": tries, "approve": approve or None}
     given |= {"model": model, "sandbox": sandbox, "allow_red_base": allow_red_base, "scheduler": scheduler, "land": "none" if no_land else None}
+    hub = find_hub(repo, branch)
+    wanted = sources.read(issues, hub, label)
     if dry:
         from adw.cli.schedule import schedule  # noqa: PLC0415
 
-        schedule(issues, repo, branch, given, as_json=as_json)
+        schedule(hub, wanted, given, as_json=as_json)
         return
-    journal = asked(issues, repo, branch, given)
+    journal = prepared(hub, wanted, given)
     raise typer.Exit((hand_over if detach else report)(journal, as_json=as_json))
 
 
@@ -110,7 +118,7 @@ def plan(  # noqa: PLR0913 - as for `run`
 @app.command()
 def prompt(  # noqa: PLR0913 - as for `run`
     phase: Annotated[str, typer.Argument(help="The phase: plan, build, review or document, or the name of a check that is a prompt.")],
-    issue: Annotated[str, typer.Argument(help="A Markdown file, or `-` for standard input.")],
+    issue: Annotated[str, typer.Argument(help="A Markdown file, `-` for standard input, or an issue at a forge.")],
     repo: Repo = HERE,
     branch: Branch = "",
     agent: Kind = None,

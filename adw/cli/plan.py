@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from adw import decisions, report
+from adw.cli import sources
 from adw.cli.deliver import prepared
 from adw.cli.question import ask, on_terminal
 from adw.cli.supervise import supervise
 from adw.cli.view import print_json
 from adw.decisions import Decision
-from adw.issues import markdown
 from adw.journal import Journal
 from adw.mirror import Hub, find_hub
 from adw.model import Issue, Plan
@@ -26,7 +26,8 @@ def plan(names: Sequence[str], repo: Path, branch: str, given: dict[str, Any], *
 
     Returns adw's exit status.
     """
-    hub, issues = find_hub(repo, branch), markdown.read_all(names)
+    hub = find_hub(repo, branch)
+    issues = sources.read(names, hub)
     talks = on_terminal(Console()) and not as_json
     console = Console(stderr=not talks)
     while True:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from adw import checks, decisions, phases, prompts, report, results, siding
-from adw.cli import memories
+from adw.cli import memories, sources
 from adw.cli.deliver import configured
 from adw.errors import Misuse
 from adw.git import change_of
-from adw.issues import markdown
 from adw.memory.model import Memory
 from adw.memory.question import question
 from adw.mirror import Hub, find_hub, sync
@@ -24,11 +23,11 @@ NO_CHANGE = "(the change is made first)"
 
 def prompt(phase: str, name: str, repo: Path, branch: str, given: dict[str, Any]) -> None:
     """Print what the agent of a phase would be sent for an issue. Nothing is started; the hub is only read."""
-    issues = markdown.read_all([name])
+    hub = find_hub(repo, branch)
+    issues = sources.read([name], hub)
     if len(issues) > 1:
         msg = f"{name} holds {len(issues)} issues: name the file of one"
         raise Misuse(msg)
-    hub = find_hub(repo, branch)
     config = configured(hub, given)
     known = [*AGENT_PHASES, *(name for name, check in config.checks.items() if check.prompt)]
     if phase not in known:

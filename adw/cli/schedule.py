@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -11,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from adw import durations, graph, guard
-from adw.cli.deliver import configured, landed_by_now
+from adw.cli.deliver import configured
+from adw.cli.sources import landed_by_now
 from adw.cli.table import duration
 from adw.cli.view import print_json
 from adw.durations import Learned
 from adw.forecast import Forecast, Schedule, Step
-from adw.issues import markdown
-from adw.mirror import find_hub
+from adw.mirror import Hub
 from adw.model import URGENT, Issue
 
 AGENTS = (1, 2, 4, 6, 8, 10)
@@ -49,12 +48,11 @@ class Outlook:
         return [needed for needed in issue.depends_on if any(needed == one.id for one in self.ahead)]
 
 
-def schedule(names: Sequence[str], repo: Path, branch: str, given: dict[str, Any], *, as_json: bool) -> None:
+def schedule(hub: Hub, asked: Sequence[Issue], given: dict[str, Any], *, as_json: bool) -> None:
     """Print the schedule of the run that a command line asks for. The hub is only read; `given` are the flags of `adw run`."""
-    hub = find_hub(repo, branch)
     config = configured(hub, given)
     landed = landed_by_now(hub, config)
-    issues = graph.in_order(markdown.read_all(names), frozenset(landed))
+    issues = graph.in_order(asked, frozenset(landed))
     ahead, known = [issue for issue in issues if issue.id not in landed], durations.learned(hub.place)
     forecast = Forecast(ahead, durations.expected(ahead, known))
     done = [issue for issue in issues if issue.id in landed]

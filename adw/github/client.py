@@ -21,11 +21,11 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from adw import proc
 from adw.errors import Blocked, Declined, HubAway, Limited, Unheard
-from adw.github.forge import ANOTHER_TOKEN, Forge
+from adw.github.forge import Forge
 from adw.github.tags import Answer, Tags
 
 Token = Callable[[str], str]  # reads the token for a host, anew each time
-Tell = Callable[[str], None]
+Tell = Callable[[str], object]
 
 TIMEOUT = 30.0  # seconds for an answer
 PATIENCE = 900.0  # seconds of waiting for one answer, in all
@@ -33,13 +33,12 @@ TRIES = 5
 MINUTE = 60.0  # what GitHub wants to be waited for where it does not say how long
 PAGES = 200  # of one list
 PAGE = 100  # entries, the most that GitHub gives
-HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28", "User-Agent": "adw"}
 
 
 @contextmanager
 def reached(forge: Forge, token: Token, tags: Tags | None = None, tell: Tell = lambda _text: None, patience: float = PATIENCE) -> Iterator["Client"]:
     """The API, for the block. A long wait is told of."""
-    with httpx.Client(headers=HEADERS, timeout=TIMEOUT, follow_redirects=True) as http:
+    with httpx.Client(headers=forge.headers, timeout=TIMEOUT, follow_redirects=True) as http:
         yield Client(forge, token, http, tags, tell, patience)
 
 
@@ -66,9 +65,9 @@ class Client:
             if not url:
                 return
             if not url.startswith(f"{self.forge.api}/"):  # it would be sent the token
-                msg = f"what answers at {self.forge.api} is not GitHub's API, as its next page is at {url[:200]}: check github.api_url"
+                msg = f"what answers at {self.forge.api} is not {self.forge.kind}'s API, as its next page is at {url[:200]}: check {self.forge.setting}"
                 raise Blocked(msg)
-        msg = f"{self.forge.repository} has more than {PAGES * PAGE} of {path} at GitHub: adw does not go on reading"
+        msg = f"{self.forge.repository} has more than {PAGES * PAGE} of {path} at {self.forge.kind}: adw does not go on reading"
         raise Blocked(msg)
 
     def send(self, method: str, path: str, given: Any = None, *, again: bool | None = None) -> Any:
@@ -107,7 +106,7 @@ class Client:
         try:
             return json.loads(body)
         except ValueError as no:
-            msg = f"what answers at {self.forge.api} is not GitHub's API ({status}): check github.api_url"
+            msg = f"what answers at {self.forge.api} is not {self.forge.kind}'s API ({status}): check {self.forge.setting}"
             raise Blocked(msg) from no
 
     def _asked(self, method: str, url: str, *, again: bool, **given: Any) -> httpx.Response:
@@ -131,10 +130,10 @@ class Client:
             answer = self._request(method, url, **given)
         if (seconds := _too_much(answer)) is not None:
             when = f"{datetime.now(UTC).astimezone():%H:%M}, for {seconds:.0f} s"
-            msg = f"GitHub has had too much of us ({answer.status_code}), since {when}: {_said(answer)}"
+            msg = f"{self.forge.kind} has had too much of us ({answer.status_code}), since {when}: {_said(answer)}"
             raise Limited(msg, seconds)
         if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-            msg = f"GitHub is in trouble ({answer.status_code}): {_said(answer)}"
+            msg = f"{self.forge.kind} is in trouble ({answer.status_code}): {_said(answer)}"
             raise HubAway(msg)
         if not answer.is_success and answer.status_code != httpx.codes.NOT_MODIFIED:
             self._read(answer.content, answer.status_code)
@@ -148,10 +147,10 @@ class Client:
         try:
             return self._http.request(method, url, headers={"Authorization": f"Bearer {self._key}", **(headers or {})}, **given)
         except (httpx.LocalProtocolError, UnicodeEncodeError):  # whose texts have the token in them
-            msg = f"the token for GitHub has characters that none has: {ANOTHER_TOKEN}"
+            msg = f"the token for {self.forge.kind} has characters that none has: {self.forge.another}"
             raise Declined(msg, httpx.codes.UNAUTHORIZED) from None
         except (httpx.RequestError, httpx.InvalidURL) as no:
-            msg = f"GitHub cannot be reached at {self.forge.api}: {no or type(no).__name__}"
+            msg = f"{self.forge.kind} cannot be reached at {self.forge.api}: {no or type(no).__name__}"
             raise (Unheard if isinstance(no, httpx.ConnectError | httpx.ConnectTimeout) else HubAway)(msg) from no
 
     def _say(self, state: RetryCallState) -> None:
@@ -160,14 +159,14 @@ class Client:
 
     def _in_words(self, answer: httpx.Response, method: str) -> str:
         """What a no means."""
-        name, said = self.forge.repository, f"(GitHub says: {_said(answer)})"
+        name, said = self.forge.repository, f"({self.forge.kind} says: {_said(answer)})"
         return {
-            401: f"GitHub does not take the token, it may have expired: {ANOTHER_TOKEN} {said}",
-            403: f"the token may not do this in {name} at GitHub: it needs to read and write pull requests, contents and issues; {ANOTHER_TOKEN} {said}",
-            404: f"GitHub shows this token no repository {name}: it is named otherwise, or private, and the token is not for it; "
-            f"check `git remote -v`, or {ANOTHER_TOKEN} {said}",
-            422: f"GitHub does not take what it was sent for {name} {said}",
-        }.get(answer.status_code, f"GitHub answers {method} for {name} with {answer.status_code} {said}")
+            401: f"{self.forge.kind} does not take the token, it may have expired: {self.forge.another} {said}",
+            403: f"the token may not do this in {name} at {self.forge.kind}: it needs to {self.forge.needs}; {self.forge.another} {said}",
+            404: f"{self.forge.kind} shows this token no repository {name}: it is named otherwise, or private, and the token is not for it; "
+            f"check `git remote -v`, or {self.forge.another} {said}",
+            422: f"{self.forge.kind} does not take what it was sent for {name} {said}",
+        }.get(answer.status_code, f"{self.forge.kind} answers {method} for {name} with {answer.status_code} {said}")
 
 
 def _too_much(answer: httpx.Response) -> float | None:

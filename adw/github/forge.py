@@ -3,7 +3,7 @@
 import os
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import httpx
 
@@ -26,6 +26,12 @@ def address(url: str) -> tuple[str, str]:
 @dataclass(frozen=True, slots=True)
 class Forge:
     """A repository at GitHub, and where its API is."""
+
+    kind: ClassVar[str] = "GitHub"
+    setting: ClassVar[str] = "github.api_url"
+    another: ClassVar[str] = ANOTHER_TOKEN
+    needs: ClassVar[str] = "read and write pull requests, contents and issues"
+    headers: ClassVar[dict[str, str]] = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28", "User-Agent": "adw"}
 
     api: str
     host: str

@@ -83,7 +83,7 @@ def parse(text: str, name: str, where: str) -> Issue:
     if len(text) > LARGEST:
         msg = f"{where} is too large for an issue ({len(text):,} characters, {LARGEST:,} at most): shorten it, or name files of the repository instead"
         raise Misuse(msg)
-    front, body = _front_matter(text.removeprefix("\ufeff"), where)
+    front, body = front_matter(text.removeprefix("\ufeff"), where)
     heading = re.match(r"\s*#(?:[ \t]+(.*))?$", body, re.MULTILINE)
     if heading:
         body = body[heading.end() :]
@@ -96,24 +96,22 @@ def parse(text: str, name: str, where: str) -> Issue:
     if not identifier or one_line(identifier) != identifier:
         msg = f"{where}: the id {identifier!r} must be one line of printable characters"
         raise Misuse(msg)
-    return Issue(
-        id=identifier,
-        title=title,
-        body=body.strip(),
-        depends_on=_depends(front, where),
-        priority=_priority(front, where),
-        estimate=_estimate(front, where),
-        flag=_flag(front, where),
-    )
+    return Issue(id=identifier, title=title, body=body.strip(), **settings(front, where))
 
 
-def _front_matter(text: str, where: str) -> tuple[dict[str, Any], str]:
+def settings(front: dict[str, Any], where: str) -> dict[str, Any]:
+    """What front matter may say of an issue, by the names of its fields; Misuse if a value is none."""
+    return {"depends_on": _depends(front, where), "priority": _priority(front, where), "estimate": _estimate(front, where), "flag": _flag(front, where)}
+
+
+def front_matter(text: str, where: str) -> tuple[dict[str, Any], str]:
+    """What a text says on top of itself in YAML, and the text below that; Misuse if it is not understood."""
     match = FRONT.match(text)
     if not match:
         return {}, text
     try:
         front = yaml.safe_load(match.group(1)) or {}
-    except yaml.YAMLError as no:
+    except (yaml.YAMLError, RecursionError) as no:
         msg = f"{where}: its front matter is no YAML: {one_line(str(no))}"
         raise Misuse(msg) from no
     if not isinstance(front, dict) or (set(map(str, front)) - KNOWN):

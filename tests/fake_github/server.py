@@ -10,7 +10,7 @@ from email.utils import formatdate
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 Json = dict[str, Any]
@@ -28,6 +28,7 @@ class GitHub(ThreadingHTTPServer):
     """The server; `owner/name` are the last two parts of the repository's path."""
 
     daemon_threads = True
+    accepts = "application/vnd.github+json"
 
     def __init__(self, bare: Path) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -47,6 +48,7 @@ class GitHub(ThreadingHTTPServer):
         self.asked: list[tuple[str, str, Json]] = []
         self.tokens = {TOKEN}
         self.may_push = True
+        self.page = 100  # entries at most
         self.left, self.reset = 5000, 0.0  # of the rate limit, and when there is more
         self.clock = 1_700_000_000  # the time of what happens here, which goes on by a second each time
         self.upset: Callable[[str, str], Said | None] = lambda _method, _path: None  # before an answer is thought of
@@ -56,6 +58,12 @@ class GitHub(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def answer(self, method: str, path: str, query: dict[str, str], given: Json) -> Said:
+        """The answer to whoever may have one."""
+        from tests.fake_github.routes import routed  # noqa: PLC0415 - they know this
+
+        return routed(self, method, path, query, given)
 
     def now(self) -> str:
         """The time, as GitHub writes it; later each time."""
@@ -169,18 +177,27 @@ def person(login: str, kind: str = "User") -> Json | None:
     return {"login": login, "type": kind} if login else None
 
 
+Server = TypeVar("Server", bound=GitHub)
+
+
 @contextmanager
 def serving(bare: Path) -> Iterator[GitHub]:
     """GitHub, as long as the block lasts."""
-    github = GitHub(bare)
-    thread = threading.Thread(target=github.serve_forever, kwargs={"poll_interval": 0.05})
+    with served(GitHub(bare)) as github:
+        yield github
+
+
+@contextmanager
+def served(server: Server) -> Iterator[Server]:
+    """A server, as long as the block lasts."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield github
+        yield server
     finally:
-        github.shutdown()
+        server.shutdown()
         thread.join()
-        github.server_close()
+        server.server_close()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -213,16 +230,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str, query: dict[str, str], given: Json) -> Said:
         """What is answered to whom: only those who have a token, and not too much of it, get further."""
-        from tests.fake_github.routes import routed  # noqa: PLC0415 - they know this
-
         github = self.server
         if self.headers.get("authorization", "").removeprefix("Bearer ") not in github.tokens:
             return no(401, "Bad credentials")
-        assert self.headers["accept"] == "application/vnd.github+json"
+        assert self.headers["accept"] == github.accepts
         if github.left <= 0 and time.time() < github.reset:
             rest = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(github.reset))}
             return no(403, "API rate limit exceeded for user ID 1.", **rest)
-        status, told, headers = routed(github, self.command, path, query, given)
+        status, told, headers = github.answer(self.command, path, query, given)
         if self.command == "GET" and status == 200:
             told, headers = self._paged(path, query, told, headers)
             headers["etag"] = f'W/"{sha256(json.dumps(told).encode()).hexdigest()}"'
@@ -235,7 +250,7 @@ class Handler(BaseHTTPRequestHandler):
         """The page that is asked for of a list, with the address of the next one."""
         if not isinstance(told, list):
             return told, dict(headers)
-        each, page = min(int(query.get("per_page", 30)), 100), int(query.get("page", 1))
+        each, page = min(int(query.get("per_page", 30)), self.server.page), int(query.get("page", 1))
         more = {**query, "page": str(page + 1)}
         link = {"link": f'<{self.server.url}{path}?{urlencode(more)}>; rel="next"'} if len(told) > each * page else {}
         return told[each * (page - 1) : each * page], {**headers, **link}
