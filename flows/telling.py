@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from functools import cached_property
 
 from adw import bill, offering, proc, proposal
@@ -18,6 +19,7 @@ from adw.github.comments import Comment, Comments
 from adw.github.forge import Forge
 from adw.github.statuses import Statuses
 from adw.github.tags import Tags
+from adw.issues import names
 from adw.model import Issue, digest
 from adw.money import Spent
 from adw.progress import Row
@@ -147,11 +149,13 @@ class Telling:
         wanted, page = statuses(self._reader.progress, row), public(self._reader.progress.ui)
         sha = self._at_remote(issue, row) if self._work.site.config.github.statuses else ""
         with self._once(issue, "statuses", sha, page, *wanted.items()) as new:
-            if new and wanted and sha and self._forge:
-                Statuses(self._client(self._forge)).put(sha, wanted, page)
+            if new and wanted and sha and self._own and self._own.kind == "GitHub":
+                Statuses(self._client(self._own)).put(sha, wanted, page)
 
     def _at_remote(self, issue: Issue, row: Row) -> str:
         """The commit of an issue's newest try that is at the remote; empty if there is none."""
+        if not isinstance(self._work.hub, Upstream):
+            return ""
         if row.state == "ready" or (row.state == "landed" and at_github(issue)):
             return row.sha
         return row.built if row.built and self._shown.get(issue.id) == row.built else ""
@@ -159,12 +163,13 @@ class Telling:
     def _comment(self, issue: Issue, row: Row) -> None:
         """Have the comment on an issue say how far it is; close the issue if its change landed at the remote."""
         place = at_github(issue) if self._work.site.config.github.comments else None
-        if not place:
+        home = self._home(place[0]) if place else None
+        if not (place and home):
             return
         text = comment(issue, row, self.facts(issue))
         with self._once(issue, "comment", text) as new:
             if new:
-                comments, number = Comments(self._client(self._forge_of(place[0]))), place[1]
+                comments, number = Comments(self._client(home)), place[1]
                 there = self._comments.get(issue.id) or comments.find(number)
                 if there is None or not is_told(row, there.text, text):
                     if row.state in LANDED and self._work.site.config.landing.mode == "push":
@@ -188,17 +193,18 @@ class Telling:
         """What issues cost before this run."""
         return bill.earlier(self._work.hub.place, self._work.site.run)
 
+    def _home(self, repository: str) -> Forge | None:
+        """Where a repository is that an issue came from; None if that is not GitHub."""
+        home = self._own or Forge.at("github.com", "", self._work.site.config.github.api_url)
+        return replace(home, repository=repository) if home.kind == "GitHub" else None
+
     @cached_property
-    def _forge(self) -> Forge | None:
-        """Where the remote is at GitHub, if it is there."""
+    def _own(self) -> Forge | None:
+        """The forge of the repository itself."""
         try:
-            return offering.forge(self._work.hub, self._work.site.config) if isinstance(self._work.hub, Upstream) else None
+            return names.own(self._work.hub, self._work.site.config)
         except Misuse:
             return None
-
-    def _forge_of(self, repository: str) -> Forge:
-        """Where a repository is that an issue came from."""
-        return Forge.at("github.com", repository, self._work.site.config.github.api_url)
 
     def _client(self, forge: Forge) -> Client:
         """The API, for as long as there is something to be told."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from adw.github.client import Client
 
-MARK = "<!-- adw"  # what every comment of adw's begins with; whoever reads comments leaves these out
+MARK = "<!-- adw"  # what every comment of adw's begins with; who has it in them is not heeded
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adw.errors import Declined
 from adw.github.client import Client
 from adw.github.comments import MARK
+from adw.issues.outside import plain
 
 ADDRESSED = re.compile(r"\s*(?:/adw\b|@?adw:)\s*", re.IGNORECASE)
 SAID = "databaseId body author { login __typename }"
@@ -27,6 +27,7 @@ query($owner: String!, $name: String!, $number: Int!) {{
 }}
 """
 LONGEST = 20_000  # characters of a remark
+MayWrite = Callable[[str], bool]  # whether somebody may write to the repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,35 +38,23 @@ class Remark:
     text: str
 
 
-def remarks(client: Client, number: int) -> list[Remark]:
+def remarks(client: Client, number: int, may_write: MayWrite) -> list[Remark]:
     """What is said of a pull request by people who may write to its repository."""
     owner, _, name = client.forge.repository.partition("/")
     told = client.graphql(QUERY, owner=owner, name=name, number=number)["repository"]["pullRequest"]
-    heeded = _heeded(client)
+    heeded = _heeded(may_write)
     return [*_threads(told["reviewThreads"]["nodes"], heeded), *_reviews(told["reviews"]["nodes"], heeded), *_comments(told["comments"]["nodes"], heeded)]
 
 
-def _heeded(client: Client) -> Callable[[Any], bool]:
+def _heeded(may_write: MayWrite) -> Callable[[Any], bool]:
     """What tells whether something was said by a person who may write to the repository, and not by adw."""
-    known: dict[str, bool] = {}
 
     def heeded(said: Any) -> bool:
         author = said["author"]  # none, where the account is gone
-        if not (author and author["__typename"] == "User" and said["body"].strip()) or said["body"].startswith(MARK):
-            return False
-        if author["login"] not in known:
-            known[author["login"]] = may_write(client, author["login"])
-        return known[author["login"]]
+        people = bool(author) and author["__typename"] == "User" and bool(said["body"].strip()) and MARK not in said["body"]
+        return people and may_write(author["login"])
 
     return heeded
-
-
-def may_write(client: Client, login: str) -> bool:
-    """Whether somebody may write to a repository; not if GitHub does not tell."""
-    try:
-        return client.get(f"/collaborators/{login}/permission")["permission"] in {"admin", "write"}
-    except Declined:
-        return False
 
 
 def _threads(threads: Sequence[Any], heeded: Callable[[Any], bool]) -> Iterator[Remark]:
@@ -91,4 +80,4 @@ def _comments(comments: Sequence[Any], heeded: Callable[[Any], bool]) -> Iterato
 
 
 def _quoted(said: Any) -> str:
-    return f"{said['author']['login']}: {said['body'].strip()[:LONGEST]}"
+    return f"{said['author']['login']}: {plain(said['body']).strip()[:LONGEST]}"

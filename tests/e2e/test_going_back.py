@@ -13,7 +13,7 @@ from tests.e2e.test_crashes import kill_all
 from tests.fake_github import TOKEN
 from tests.fake_github.talk import review
 
-pytestmark = pytest.mark.usefixtures("untraced")
+pytestmark = [pytest.mark.usefixtures("untraced"), pytest.mark.thorough]
 ID = "ada/code#1"
 
 

@@ -90,6 +90,7 @@ def test_changes_are_left_as_branches_then_as_pull_requests_and_follow_what_peop
     assert "starting it again" in offered.stdout
     assert done(adw, "build") == []
     assert [(pull["head"]["ref"], pull["base"]["ref"], pull["state"]) for pull in github.pulls] == [("adw/a", "main", "open"), ("adw/b", "adw/a", "open")]
+    assert [(pull["draft"], github.statuses[origin.git("rev-parse", pull["head"]["ref"])][-1]["state"]) for pull in github.pulls] == [(False, "success")] * 2
     assert f"ready {origin.git('rev-parse', 'adw/b')[:10]}  Add b  (b)  {github.pulls[1]['html_url']}" in offered.stdout
 
     monkeypatch.delenv("GITHUB_TOKEN")  # it is kept in Prefect
