@@ -98,7 +98,7 @@ def propose(hub: Upstream, config: Config, arrival: Arrival, base: str, token: T
     Blocked if a person's commits or decision are in the way. Killed anywhere, it is found as far as it came, and goes on from there.
     """
     issue, branch = arrival.issue, branches.name(arrival.issue)
-    with lock.held(hub.place.locks / "proposing"), lock.held(_lock(hub, issue)), reached(forge(hub, config), token, Tags(hub.place.answers)) as client:
+    with lock.held(_lock(hub, issue)), lock.held(hub.place.locks / "proposing"), reached(forge(hub, config), token, Tags(hub.place.answers)) as client:
         pulls = Pulls(client)
         pull = pulls.find(branch)
         if pull and (sha := merged(hub, issue, pull)):
@@ -167,7 +167,8 @@ def looked_up(hub: Upstream, config: Config, issues: Sequence[Issue], token: Tok
             branch = branches.name(issue)
             head = there.get(f"refs/heads/{branch}", "")
             try:
-                pull = pulls.find(branch) if head or branches.has_offered(hub, issue) else None
+                ours = branches.has_offered(hub, issue) or (head and branches.offered(hub, head))  # by another text of the issue
+                pull = pulls.find(branch) if ours else None
                 if pull and (sha := merged(hub, issue, pull)):
                     found.landed[issue.id] = sha
                     continue

@@ -89,7 +89,8 @@ def _sentence(row: Row, facts: Facts) -> str:
         where = f"on `{facts.branch}`" if facts.pushed else f"on the local branch `{facts.branch}` of whoever ran adw; it is still to be pushed"
         return f"adw is done: landed as {row.sha} {where}."
     if row.state == "ready":
-        return f"adw is done, and its change waits for a person: {row.place}"
+        where = row.place if "://" in row.place else f"the local branch `{row.place}` of whoever ran adw"
+        return f"adw is done, and its change waits for a person: {where}"
     if row.state == "refused":
         return f"adw could not do this, and has given up.{pull}"
     if row.state == "blocked":

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from adw import bill, offering, proc, proposal
-from adw.errors import AdwError, Blocked, HubAway, Interrupted, Limited, Misuse
+from adw.errors import AdwError, Blocked, GitBusy, GitFailed, HubAway, Interrupted, Limited, Misuse
 from adw.github.client import Client, reached
 from adw.github.comments import Comment, Comments
 from adw.github.forge import Forge
@@ -125,7 +125,7 @@ class Telling:
                     except HubAway:
                         self._new[name] = None
                         raise
-                    except Blocked as no:  # GitHub does not want to hear of it, or a person is in the way
+                    except (Blocked, GitBusy, GitFailed) as no:  # GitHub does not want to hear of it, or a person is in the way
                         self._note(f"GitHub is not told of {name}: {no}")
 
     def _show(self, issue: Issue, row: Row) -> None:

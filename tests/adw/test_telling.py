@@ -68,6 +68,10 @@ def test_how_an_issue_ended_is_told_without_what_tests_agents_and_this_machine_s
     assert "secret" not in text
 
 
+def test_a_branch_that_is_left_here_is_told_to_be_here() -> None:
+    assert "for a person: the local branch `adw/it` of whoever ran adw" in told(Row("Add it", state="ready", place="adw/it"))
+
+
 def test_it_is_told_which_phase_said_no() -> None:
     progress = folded(phase("done"), phase("flaky", "test"), phase("cached", "review", passed=False), outcome("refused"))
     assert "In its last try build: passed, test: flaky, review: no." in comment(ISSUE, progress.rows["a"], FACTS)
