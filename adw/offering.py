@@ -10,10 +10,10 @@ from adw.config import Config
 from adw.errors import Blocked, Declined, GitBusy
 from adw.github.client import Client, Token, reached
 from adw.github.forge import Forge
+from adw.github.people import People
 from adw.github.pulls import Pull, Pulls
 from adw.github.remarks import Remark, remarks
 from adw.github.tags import Tags
-from adw.issues.github import GitHubBoard
 from adw.mirror import Hub
 from adw.model import PEOPLE, Arrival, Issue, Offer, digest
 from adw.telling import Facts
@@ -162,7 +162,7 @@ def looked_up(hub: Upstream, config: Config, issues: Sequence[Issue], token: Tok
     with reached(forge(hub, config), token, Tags(hub.place.answers)) as client:
         pulls = Pulls(client)
         pulls.prove_access()
-        board: GitHubBoard | None = None  # it knows who may write
+        people = People(client)
         for issue in issues:
             branch = branches.name(issue)
             head = there.get(f"refs/heads/{branch}", "")
@@ -178,7 +178,6 @@ def looked_up(hub: Upstream, config: Config, issues: Sequence[Issue], token: Tok
                 continue
             if pull:
                 with suppress(Declined):  # a token that lets us read no reviews still opens pull requests
-                    board = board or GitHubBoard(client)
-                    new = tuple(one for one in remarks(client, pull.number, board.may_write) if not heard.issuperset(one.ids))
+                    new = tuple(one for one in remarks(client, people, pull.number) if not heard.issuperset(one.ids))
                     found.said.update({issue.id: Said(head, new, proposal.UNFINISHED not in pull.body)} if new else {})
     return found

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from adw import lock, proc
@@ -34,11 +35,13 @@ def tested(pool: Pool, journal: Journal, order: Order, commit: str, command: Com
 
     AgentCut if a limit stopped it: that is not repeated. AgentCrashed if it was killed.
     """
-    verdict = _once(pool, order, commit, command, journal.log(order))
+    with _own_log(journal, order) as printed:
+        verdict = _once(pool, order, commit, command, printed)
     if verdict.passed:
         return verdict
     try:
-        again = _once(pool, order, commit, command, journal.log(replace(order, phase=order.phase + AGAIN)))
+        with _own_log(journal, replace(order, phase=order.phase + AGAIN)) as printed:
+            again = _once(pool, order, commit, command, printed)
     except AgentCut:
         return verdict
     if not again.passed:
@@ -64,6 +67,17 @@ def exclusive(names: Sequence[str]) -> Iterator[list[int]]:
                 time.sleep(EACH)
             held.append(stack.enter_context(file).fileno())
         yield held
+
+
+@contextmanager
+def _own_log(journal: Journal, order: Order) -> Iterator[Path]:
+    """For the block, a log that nobody else writes: another candidate of the same try may be tested at the same time."""
+    for number in count(1):
+        path = journal.log(order if number == 1 else replace(order, phase=f"{order.phase}-{number}"))
+        if held := lock.try_lock(path):
+            with held:
+                yield path
+            return
 
 
 def _once(pool: Pool, order: Order, commit: str, command: Command, log: Path) -> Verdict:

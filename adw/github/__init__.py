@@ -5,5 +5,6 @@ client.py   the transport: pages, rate limits, what passes by itself, tokens tha
 tags.py     answers that GitHub need not give again as long as nothing has changed
 pulls.py    pull requests
 remarks.py  what people say of them
+people.py   who may write
 comments.py, statuses.py    what issues and commits show of adw's work
 """

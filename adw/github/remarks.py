@@ -11,6 +11,7 @@ from typing import Any
 
 from adw.github.client import Client
 from adw.github.comments import MARK
+from adw.github.people import People
 from adw.issues.outside import plain
 
 ADDRESSED = re.compile(r"\s*(?:/adw\b|@?adw:)\s*", re.IGNORECASE)
@@ -27,7 +28,6 @@ query($owner: String!, $name: String!, $number: Int!) {{
 }}
 """
 LONGEST = 20_000  # characters of a remark
-MayWrite = Callable[[str], bool]  # whether somebody may write to the repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +38,20 @@ class Remark:
     text: str
 
 
-def remarks(client: Client, number: int, may_write: MayWrite) -> list[Remark]:
+def remarks(client: Client, people: People, number: int) -> list[Remark]:
     """What is said of a pull request by people who may write to its repository."""
     owner, _, name = client.forge.repository.partition("/")
     told = client.graphql(QUERY, owner=owner, name=name, number=number)["repository"]["pullRequest"]
-    heeded = _heeded(may_write)
+    heeded = _heeded(people)
     return [*_threads(told["reviewThreads"]["nodes"], heeded), *_reviews(told["reviews"]["nodes"], heeded), *_comments(told["comments"]["nodes"], heeded)]
 
 
-def _heeded(may_write: MayWrite) -> Callable[[Any], bool]:
+def _heeded(people: People) -> Callable[[Any], bool]:
     """What tells whether something was said by a person who may write to the repository, and not by adw."""
 
     def heeded(said: Any) -> bool:
         author = said["author"]  # none, where the account is gone
-        people = bool(author) and author["__typename"] == "User" and bool(said["body"].strip()) and MARK not in said["body"]
-        return people and may_write(author["login"])
+        return bool(author and author["__typename"] == "User" and said["body"].strip() and MARK not in said["body"] and people.may_write(author["login"]))
 
     return heeded
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from adw.errors import Declined, Misuse
 from adw.github.client import Client
+from adw.github.people import People
 from adw.issues.board import Doing, Remark, Ticket
 
 GONE = {404, 410}
@@ -16,7 +17,6 @@ query($owner: String!, $name: String!, $number: Int!) {
   }
 }
 """
-WRITE = {"admin", "write"}  # those who maintain are told of as `write`, those who triage as `read`
 
 
 class GitHubBoard:
@@ -25,7 +25,7 @@ class GitHubBoard:
     def __init__(self, client: Client) -> None:
         self._client = client
         self.repository = str(client.get("")["full_name"])  # as it is called now, whatever it was named
-        self._may: dict[str, bool] = {}
+        self._people = People(client)
 
     def id(self, number: int) -> str:
         """`owner/name#12`."""
@@ -60,20 +60,8 @@ class GitHubBoard:
         return [Remark(_name(told["user"]), told["body"] or "") for told in self._client.pages(f"/issues/{ticket.number}/comments")]
 
     def may_write(self, person: str) -> bool:
-        """Whether a person may write, asked once. MEMBER or COLLABORATOR beside an issue says nothing of that."""
-        if person not in self._may:
-            self._may[person] = bool(person) and self._permission(person) in WRITE
-        return self._may[person]
-
-    def _permission(self, person: str) -> str:
-        try:
-            return str(self._client.get(f"/collaborators/{person}/permission")["permission"])
-        except Declined as no:
-            if no.status not in {403, 404}:
-                raise
-            if no.status == 403:  # noqa: PLR2004
-                self._client.tell(f"whether {person} may write to {self.repository} is not told to this token: {no}")
-            return "none"
+        """Whether a person may write, asked once."""
+        return self._people.may_write(person)
 
     def set_by(self, ticket: Ticket, label: str) -> Doing | None:
         """Who set a label last."""

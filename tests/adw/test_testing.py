@@ -1,6 +1,7 @@
 """Commands that judge, and those that say one thing and then another."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -47,6 +48,16 @@ def test_what_fails_and_passes_when_repeated_is_flaky_with_both_logs(site: Site,
 def test_what_fails_twice_is_a_no_with_its_first_log(site: Site, order: Order, tmp_path: Path) -> None:
     assert run(site, order, counting(tmp_path, "false")) == Verdict(passed=False, log="run 1")
     assert runs(tmp_path) == 2
+
+
+def test_two_candidates_of_a_try_that_are_tested_at_once_have_a_log_each(site: Site, order: Order, tmp_path: Path) -> None:
+    lines = [
+        f"echo this is {name}; touch {tmp_path}/{name}; until test -e {tmp_path}/{other}; do sleep 0.02; done; echo {name} ends" for name, other in ("ab", "ba")
+    ]
+    with ThreadPoolExecutor(2) as threads:
+        said = list(threads.map(lambda line: run(site, order, line).log, lines))
+    assert said == [f"this is {name}\n{name} ends" for name in "ab"]
+    assert sorted(log.name for log in site.journal().log(order).parent.iterdir()) == ["1-test-2.log", "1-test.log"]
 
 
 def test_what_passes_is_not_repeated(site: Site, order: Order, tmp_path: Path) -> None:
