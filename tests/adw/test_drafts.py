@@ -1,31 +1,15 @@
 """Pull requests before they are handed over, and what people say of them."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from adw import offering, proposal, results
 from adw.errors import Blocked, HubAway
 from adw.github import client
-from adw.mirror import Hub
 from adw.model import PEOPLE, Arrival
-from adw.phases import Site
-from tests.adw.test_landing import ISSUE, candidate
-from tests.adw.test_offering import There, at_github
-from tests.conftest import Repository
+from tests.adw.test_landing import ISSUE
+from tests.adw.there import There
 from tests.fake_github import no
 from tests.fake_github.talk import review, thread
-
-
-@pytest.fixture
-def there(hub: Hub, site: Site, repository: Repository, origin: Repository) -> Iterator[There]:
-    with at_github(hub, site, repository, origin) as made:
-        yield made
-
-
-@pytest.fixture
-def what(there: There) -> Arrival:
-    return Arrival(issue=ISSUE, candidate=candidate(there.far, "new.txt"))
 
 
 def test_a_change_is_a_draft_with_labels_until_it_is_handed_over(there: There, what: Arrival) -> None:

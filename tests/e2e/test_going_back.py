@@ -1,38 +1,23 @@
 """What a whole run leaves at GitHub, however often it is killed."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from adw import branches
 from adw.model import Issue
 from tests import fake_github
-from tests.conftest import Repository, make_origin
+from tests.conftest import Repository
 from tests.e2e.conftest import Adw, configure, until
 from tests.e2e.test_crashes import kill_all
-from tests.fake_github import TOKEN
 from tests.fake_github.talk import review
 
 pytestmark = [pytest.mark.usefixtures("untraced"), pytest.mark.thorough]
 ID = "ada/code#1"
 
 
-@pytest.fixture
-def origin(adw: Adw) -> Repository:
-    return make_origin(adw.repository, adw.issues.parent)
-
-
-@pytest.fixture
-def github(origin: Repository, monkeypatch: pytest.MonkeyPatch) -> Iterator[fake_github.GitHub]:
-    monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
-    with fake_github.serving(origin.path) as made:
-        made.issue("Add it", "please")
-        yield made
-
-
 def test_killed_three_times_it_leaves_one_pull_request_and_one_comment_and_then_heeds_what_people_say(
     adw: Adw, origin: Repository, github: fake_github.GitHub
 ) -> None:
+    github.issue("Add it", "please")
     told = adw.issues.parent / "told"
     agent = f'[ "$ADW_PHASE" != build ] || {{ cat > {told}; echo "$ADW_TRY" >> it.txt; }}'
     configure(adw, agent, f'[landing]\nmode = "pull-request"\n[github]\napi_url = "{github.url}"\n')

@@ -1,28 +1,15 @@
 """Where changes go: onto the branch of a remote, and to people, as branches and as pull requests."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from tests import fake_github
-from tests.conftest import Repository, make_origin
+from tests.conftest import Repository
 from tests.e2e.conftest import WRITES, Adw, configure
-from tests.fake_github import TOKEN, Said, no
+from tests.fake_github import Said, no
 
 pytestmark = pytest.mark.usefixtures("untraced")
-
-
-@pytest.fixture
-def origin(adw: Adw) -> Repository:
-    return make_origin(adw.repository, adw.issues.parent)
-
-
-@pytest.fixture
-def github(origin: Repository, monkeypatch: pytest.MonkeyPatch) -> Iterator[fake_github.GitHub]:
-    monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
-    with fake_github.serving(origin.path) as made:
-        yield made
 
 
 def ids(repository: Repository, branch: str = "main") -> list[str]:
