@@ -1,8 +1,8 @@
 """Branches for people: `adw/<issue>` in the hub holds a change that did not land, to be looked at and worked on; or that is ready to.
 
 Of a change that was refused, `refs/adw/<issue key>/kept` is what adw has seen of it. Whatever a person commits on top, or puts in
-its place, is taken up by the next run as a try of its own. Of one that is ready, `refs/adw/<issue key>/offered/<commit>` is what adw
-has put there. adw never moves a branch that a person has moved.
+its place, is taken up by the next run as a try of its own. Of one that is ready, or that is shown at the remote while it is judged,
+`refs/adw/<issue key>/offered/<commit>` is what adw has put there. adw never moves a branch that a person has moved.
 """
 
 import re
@@ -65,6 +65,13 @@ def drop(hub: Hub, issue: Issue) -> None:
 def offered(hub: Hub, sha: str) -> bool:
     """Whether adw has put a commit on a branch as one that is ready to land."""
     return bool(hub.git.refs(f"refs/adw/*/offered/{sha[:LENGTH]}"))
+
+
+def mark(hub: Hub, issue: Issue, sha: str) -> None:
+    """Note that adw puts a commit on an issue's branch, there where people look at it before it is ready to land."""
+    ref = f"refs/adw/{issue.key}/offered/{sha[:LENGTH]}"
+    hub.mirror.point(ref, sha)
+    hub.publish(ref)
 
 
 def has_offered(hub: Hub, issue: Issue) -> bool:

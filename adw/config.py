@@ -19,7 +19,20 @@ from adw.model import AGENT_PHASES, PHASES, PIECED, phase_of
 
 FILE = "adw.toml"
 SCHEMA_FILE = ".adw.schema.json"
-TAKEN = (*PHASES, "approved", "candidate", "check", "decided", "kept", "landed", "resolve", "split", "try")  # what is kept under these names is no check's
+TAKEN = (
+    *PHASES,
+    "approved",
+    "candidate",
+    "check",
+    "decided",
+    "heard",
+    "kept",
+    "landed",
+    "offered",
+    "resolve",
+    "split",
+    "try",
+)  # what is kept under these names is no check's
 
 SECRET = "secret"  # noqa: S105 - the type of an error whose input is not told
 
@@ -475,6 +488,9 @@ class GitHubConfig(Section):
     api_url: Annotated[str, AfterValidator(_http)] = Field(
         "", description="GitHub's API, if it is not found by the remote's URL.", examples=["https://github.example.com/api/v3"]
     )
+    comments: bool = Field(default=True, description="Whether an issue that came from GitHub gets a comment there, which says how far it is.")
+    statuses: bool = Field(default=True, description="Whether the phases are told of as statuses of the commit, where it is at GitHub.")
+    labels: tuple[str, ...] = Field(("adw",), description="The labels of pull requests.")
 
     @property
     def secrets(self) -> dict[str, str]:

@@ -17,6 +17,7 @@ AGENT_PHASES = ("plan", "build", "review", "document")
 PIECED = ("build", "test")  # phases that may be done in pieces, each a phase by a name such as build-2 or test-unit-1
 BASE = "(base)"  # the id of the branch as it is, which is tested as if it were an issue
 GOOD = ("landed", "already landed", "ready")  # the ends of an issue that others can build on
+PEOPLE = "People have looked at the change, and said:"  # what feedback begins with that is theirs
 URGENT = 100_000  # the priority of an issue that goes before all others; what stands before a landing still goes first
 
 
@@ -74,6 +75,11 @@ class Attempt:
     base_tree: str
     feedback: str = ""
     change: str = ""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether people want something of the change that it begins with."""
+        return bool(self.change) and self.feedback.startswith(PEOPLE)
 
 
 @checked(frozen=True, slots=True, kw_only=True)
@@ -145,6 +151,7 @@ class Offer:
 
     place: str  # its branch, or the address of its pull request
     landed: str = ""  # the commit of the branch that it landed as, if somebody has merged it
+    remark: str = ""  # what is not as it should be
 
 
 @checked(frozen=True, slots=True, kw_only=True)

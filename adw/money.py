@@ -105,6 +105,11 @@ class Spent:
     saved: float = 0.0  # US dollars, by the model's cache
     unpriced: int = 0  # tokens of models that have no price
 
+    @classmethod
+    def of(cls, event: Mapping[str, Any]) -> "Spent":
+        """What an event tells of."""
+        return cls(tokens=Tokens.of(event), usd=event["usd"], saved=event["saved"], unpriced=event["unpriced"])
+
     def __add__(self, other: "Spent") -> "Spent":
         return Spent(tokens=self.tokens + other.tokens, usd=self.usd + other.usd, saved=self.saved + other.saved, unpriced=self.unpriced + other.unpriced)
 

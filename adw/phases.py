@@ -159,7 +159,7 @@ def build_key(site: Site, issue: Issue, plan: Plan, attempt: Attempt) -> str:
         *site.config.docs,
         *site.config.review.refuse,
         site.tag("build"),
-        prompts.fingerprint("resolve" if attempt.change else "build"),
+        prompts.fingerprint("revise" if attempt.wanted else "resolve" if attempt.change else "build"),
         digest(attempt.feedback),
         *([attempt.change, merging.fingerprint(site.config.merge)] if attempt.change else []),
     )
@@ -222,18 +222,40 @@ def resolve_prompt(  # noqa: PLR0913 - as a build, and what it meets
     )
 
 
+def revise_prompt(site: Site, issue: Issue, plan: Plan, attempt: Attempt, recalled: Sequence[Memory] = ()) -> str:
+    """What the agent is asked of whose change people want more."""
+    mirror = site.hub().mirror
+    change = change_of(mirror, attempt.change)
+    return told(
+        site,
+        issue,
+        attempt.base,
+        "revise",
+        plan=prompts.fence("plan", plan.text),
+        feedback=prompts.fence("feedback", attempt.feedback),
+        mine=prompts.fence("diff", mirror.diff(change.base, change.sha)[:DIFF_HEAD], of="the change"),
+        recalled=prompts.remembered(recalled),
+    )
+
+
 def resolve(  # noqa: PLR0913 - as a build
     site: Site, issue: Issue, plan: Plan, attempt: Attempt, secrets: Mapping[str, str], recalled: Sequence[Memory] = ()
 ) -> tuple[Change, str]:
-    """Build an earlier change anew on top of what landed meanwhile: merged by git and by rules, and by the agent where these do not do."""
+    """Build an earlier change anew on top of what landed meanwhile: merged by git and by rules, and by the agent where these do not do.
+
+    Where people want more of it, the agent finds it merged.
+    """
     hub, order, config = site.hub(), site.order(issue, "build", attempt.number), site.config.merge
     hub.bring(attempt.change, issue.key)
     with site.pool().lease(attempt.base, order) as lease:
         found = merging.merged(hub.mirror, config, change_of(hub.mirror, attempt.change), attempt.base)
-        if merging.by_hand(config, found) or (attempt.feedback and not found.conflicts):
-            asking, prompt = site.asking(lease, issue, order, secrets, recalled), resolve_prompt(site, issue, plan, attempt, found, recalled)
+        asking = site.asking(lease, issue, order, secrets, recalled)
+        if merging.by_hand(config, found) or (attempt.feedback and not (attempt.wanted or found.conflicts)):
+            prompt = resolve_prompt(site, issue, plan, attempt, found, recalled)
             asking.ask(prompt)
             tree = validated(site, asking, prompt, attempt)
+        elif attempt.wanted:
+            tree = revised(site, asking, found, revise_prompt(site, issue, plan, attempt, recalled), attempt)
         else:
             merging.lay_out(lease, found, config, site.journal().log(order))
             tree = taken_up(lease)
@@ -242,6 +264,18 @@ def resolve(  # noqa: PLR0913 - as a build
             raise AgentFailed(msg)
         sha = hub.mirror.commit(tree, [attempt.base], message(issue), hub.mirror.identity(attempt.change))
         return change_of(hub.mirror, sha), sha
+
+
+def revised(site: Site, asking: Asking, found: Merged, prompt: str, attempt: Attempt) -> str:
+    """The tree of what an agent makes of a change that it finds merged; AgentFailed if that is what it was."""
+    merging.lay_out(asking.lease, found, site.config.merge, site.journal().log(asking.order))
+    before = taken_up(asking.lease)
+    said = asking.ask(prompt)
+    tree = validated(site, asking, prompt, attempt)
+    if tree == before:
+        msg = f"people want something of the change, and the agent ended well, but changed nothing. It said:\n{said.text}"
+        raise AgentFailed(msg)
+    return tree
 
 
 def message(issue: Issue) -> str:

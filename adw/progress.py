@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adw.model import PHASES, one_line, phase_of
-from adw.money import Spent, Tokens
+from adw.money import Spent
 
 BESIDE = {"told", "untold"}  # events of who was told: they may come when the run has ended
 
@@ -26,6 +26,7 @@ class Cell:
     doing: str = ""  # what its agent does now
     pieces: dict[str, bool] = field(default_factory=dict)  # that it is done in, each with whether it has ended
     of: int = 0  # how many those are
+    no: bool = False  # what it said, also where that was known before
 
 
 @dataclass(slots=True)
@@ -39,6 +40,7 @@ class Row:
     sha: str = ""
     tries: int = 1
     place: str = ""  # where a person finds what is ready
+    built: str = ""  # the commit of the newest try's change
 
 
 @dataclass(slots=True)
@@ -233,7 +235,11 @@ class Progress:
             return
         if state == "cached" and known and known.attempt == event["try"] and known.state in {"done", "no", "flaky"}:
             return  # found again what this very run had made
-        row.cells[phase] = Cell(state, event["try"], event["timestamp"], event.get("seconds", 0.0))
+        row.cells[phase] = Cell(state, event["try"], event["timestamp"], event.get("seconds", 0.0), no=state == "no" or not event.get("passed", True))
+
+    def _built(self, event: dict[str, Any]) -> None:
+        if row := self.rows.get(event["issue"]):
+            row.tries, row.built = max(row.tries, event["try"]), event["sha"]
 
     def _whole(self, event: dict[str, Any]) -> None:
         """A phase that is done in pieces, which count by themselves."""
@@ -258,7 +264,7 @@ class Progress:
             cell.doing = event["doing"]
 
     def _spent(self, event: dict[str, Any]) -> None:
-        more = Spent(tokens=Tokens.of(event), usd=event["usd"], saved=event["saved"], unpriced=event["unpriced"])
+        more = Spent.of(event)
         issue, where = event["issue"], (event["issue"], event["try"], event["phase"])
         self.spent[issue] = self.spent.get(issue, Spent()) + more
         self.spent_in[where] = self.spent_in.get(where, Spent()) + more

@@ -3,11 +3,12 @@
 Git is the truth: whatever else is lost, the same work is found again by its key. A change is a commit of its own; a plan or a
 verdict is a commit with an empty tree whose message holds it as JSON, on top of the commit that it is about, which it keeps.
 The commit `try/N` of an issue says where its try N began: its parent is the base, its message the feedback. A second parent is
-a change that the try begins with, merged onto the base.
+a change that the try begins with, merged onto the base. Where the feedback is what people said at a forge, `heard/<id>` of each remark
+points at the try, too.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import TypeVar
 
@@ -82,13 +83,19 @@ def _approval(issue: Issue, change: Change) -> str:
     return f"refs/adw/{issue.key}/approved/{digest(change.base_tree, change.tree)[:KEY_LENGTH]}"
 
 
-def begin(hub: Hub, issue: Issue, number: int, base: str, feedback: str = "", change: str = "") -> Attempt:  # noqa: PLR0913 - what a try is
-    """Start a try at a base, perhaps with a change to be merged there, and record it so that a later run takes up the same one."""
+def begin(  # noqa: PLR0913 - what a try is
+    hub: Hub, issue: Issue, number: int, base: str, feedback: str = "", change: str = "", heard: Iterable[str] = ()
+) -> Attempt:
+    """Start a try at a base, perhaps with a change to be merged there, and record it so that a later run takes up the same one.
+
+    `heard` are the ids of the remarks of people that the feedback is; they count once the try itself is recorded.
+    """
     feedback = feedback.replace("\0", "\N{REPLACEMENT CHARACTER}").strip()  # as git gives it back
     sha = hub.mirror.commit(EMPTY_TREE, [base, *([change] if change else [])], feedback or "-", hub.author())
-    ref = f"refs/adw/{issue.key}/try/{number}"
-    hub.mirror.point(ref, sha)
-    hub.publish(ref)
+    marks = [f"refs/adw/{issue.key}/heard/{remark}" for remark in heard]
+    for ref in (*marks, f"refs/adw/{issue.key}/try/{number}"):
+        hub.mirror.point(ref, sha)
+        hub.publish(ref)
     return Attempt(number=number, base=base, base_tree=hub.mirror.tree_of(base), feedback=feedback, change=change)
 
 
@@ -102,3 +109,9 @@ def attempts(hub: Hub, issue: Issue) -> list[Attempt]:
         told = "" if feedback == "-" else feedback
         found.append(Attempt(number=number, base=base, base_tree=hub.mirror.tree_of(base), feedback=told, change="".join(change)))
     return found
+
+
+def heard(hub: Hub) -> set[str]:
+    """The ids of those remarks of people that tries were begun with, whichever issue they were about."""
+    tries = set(hub.mirror.refs("refs/adw/*/try/*").values())
+    return {ref.rsplit("/", 1)[1] for ref, sha in hub.mirror.refs("refs/adw/*/heard/*").items() if sha in tries}

@@ -47,6 +47,7 @@ def delivered(work: Work, issue: Issue) -> Outcome:
         work.people.go_on(issue)
         try:
             change = built(work, issue, plan, attempt)
+            work.journal.event("built", issue=issue.id, **{"try": attempt.number}, sha=change.sha)
             sha = check_and_land(work, issue, change, attempt.number)
             learn_of_landing(work, issue, plan, sha)
             return work.through(issue, sha, attempt.number)
@@ -81,11 +82,15 @@ def tried(work: Work, issue: Issue, base: str) -> tuple[Attempt, Attempt]:
     """The first try at an issue, and the one that is under way; begun, if there is none, and anew where it cannot go on or a person has."""
     tries = results.attempts(work.hub, issue) or [results.begin(work.hub, issue, 0 if work.site.config.partition else 1, base)]
     now = tries[-1]
-    if theirs := branches.taken_up(work.hub, issue, work.hub.tip()):
+    theirs, said = branches.taken_up(work.hub, issue, work.hub.tip()), work.said.get(issue.id)
+    if said:  # its change is in a pull request, ready or given up, and people want more of it
+        now = results.begin(work.hub, issue, now.number + 1, base, said.feedback(now.feedback), theirs or said.change, said.ids)
+    elif theirs:
         now = results.begin(work.hub, issue, now.number + 1, base, change=theirs)
-        branches.saw(work.hub, issue)
     elif not (work.site.config.stack or work.bears(now)):  # what is stacked can be moved to another base
         now = results.begin(work.hub, issue, now.number + 1, base, now.feedback, now.change)
+    if theirs:
+        branches.saw(work.hub, issue)
     return tries[0], now
 
 
@@ -103,6 +108,9 @@ def kept_apart(work: Work, issue: Issue, attempt: Attempt) -> Attempt:
 def begun_again(work: Work, issue: Issue, attempt: Attempt, no: AdwError, change: Change | None) -> Attempt:
     """The try after a no: with the change merged onto the tip, if all that is against it is what landed meanwhile; else from the start."""
     again, tip = attempt.number + 1, ground(work, issue)
+    if attempt.wanted and not isinstance(no, Conflict | Collided):  # what people want still holds
+        earlier = f"{attempt.feedback}\n\nA try at that did not land. What was said of it:\n\n{no}"
+        return results.begin(work.hub, issue, again, tip, earlier, change=change.sha if change else attempt.change)
     if change is None:  # what could not be resolved is begun with once more
         earlier = f"{no}\n\nBefore that:\n{attempt.feedback}" if attempt.change else str(no)
         return results.begin(work.hub, issue, again, tip, earlier, change=attempt.change)

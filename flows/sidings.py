@@ -26,11 +26,16 @@ class Buffers(Rails):
 
     def offer(self, seat: Seat, candidate: Candidate) -> str:
         """Leave a candidate on its branch, and if a pull request is wanted, with one onto the branch that it stands on."""
-        ended = {name: self.work.outcomes[name].result() for name in seat.issue.depends_on if name in self.work.outcomes}
-        below = {ended[issue.id].sha: branches.name(issue) for issue in self.work.issues if issue.id in ended and ended[issue.id].state == "ready"}
-        base = below.get(siding.nearest(self.work.hub.mirror, candidate.onto, list(below)), self.work.hub.branch)
+        base = stands_on(self.work, seat.issue, candidate.onto)
         with while_it_answers():
             return self.work.offer(Arrival(issue=seat.issue, candidate=candidate, attempt=seat.attempt), base)
+
+
+def stands_on(work: Work, issue: Issue, onto: str) -> str:
+    """The branch that a change on a commit stands on: that of an issue that it depends on, where that is ready and has not landed."""
+    ended = {name: work.outcomes[name].result() for name in issue.depends_on if name in work.outcomes}
+    below = {ended[other.id].sha: branches.name(other) for other in work.issues if other.id in ended and ended[other.id].state == "ready"}
+    return below.get(siding.nearest(work.hub.mirror, onto, list(below)), work.hub.branch)
 
 
 def faced(hub: Hub, config: Config, journal: Journal) -> Hub:
@@ -46,11 +51,12 @@ def faced(hub: Hub, config: Config, journal: Journal) -> Hub:
 
 
 def look_up(work: Work) -> None:
-    """Have pull requests count that were merged, and note where a person is in the way; Misuse if none could be opened."""
+    """Have pull requests count that were merged, and note what people said, and where they are in the way; Misuse if none could be opened."""
     if isinstance(work.hub, Upstream) and work.site.config.landing.mode == "pull-request":
         asked = [issue for issue in work.issues if issue.id not in work.landed]
-        merged, work.obstacles = offering.looked_up(work.hub, work.site.config, asked, github_token(work.site.config))
-        work.landed |= merged
+        found = offering.looked_up(work.hub, work.site.config, asked, github_token(work.site.config))
+        work.landed |= found.landed
+        work.obstacles, work.said = found.obstacles, found.said
 
 
 def tidy(work: Work) -> None:

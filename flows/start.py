@@ -34,6 +34,7 @@ from flows.places import Places
 from flows.remembering import remembering
 from flows.reports import Moving
 from flows.sidings import faced, look_up, make_line, tidy
+from flows.telling import Telling
 from flows.tracking import tracked
 from flows.watch import Watch
 from flows.work import Work, start_cluster
@@ -73,11 +74,14 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         work.train = make_line(work, tip)
         work.checks = Checks(work)
         work.memory = stack.enter_context(remembering(hub, config, journal))
+        work.telling = Telling(work)
         if not (cluster or delivery.dry_run):
             stack.enter_context(_lent(config, places, journal))
         _begin(work)
         work.people = stack.enter_context(tracked(work, config, dry=delivery.dry_run))
         stack.enter_context(Moving(hub, journal).shown())
+        if not (delivery.dry_run or delivery.only):
+            stack.enter_context(work.telling.kept())
         if not delivery.dry_run:
             if any(issue.id not in landed for issue in work.issues):
                 work.memory.begin()

@@ -29,6 +29,7 @@ from adw.journal import Journal
 from adw.memory.border import Border
 from adw.mirror import Hub
 from adw.model import PHASES, Arrival, Attempt, Candidate, Change, Issue, Order, Outcome, Plan, Verdict, phase_of
+from adw.offering import Said
 from adw.partition import Partition
 from adw.phases import Site
 from adw.rank import Rank
@@ -45,6 +46,7 @@ from tasks.remote import Done
 
 if TYPE_CHECKING:
     from flows.checks import Checks
+    from flows.telling import Telling
 
 SPARE_THREADS = 4  # for what needs no slot
 WAITED = 0.1  # seconds for a slot, from which on it is told
@@ -100,9 +102,11 @@ class Work:
     asking: threading.Lock = field(default_factory=threading.Lock)  # held while a person is asked
     outcomes: dict[str, "Future[Outcome]"] = field(default_factory=dict)
     obstacles: dict[str, str] = field(default_factory=dict)  # issue id → why its change could not be left for a person
+    said: dict[str, Said] = field(default_factory=dict)  # issue id → what people want of the change that is in its pull request
     offers: dict[str, str] = field(default_factory=dict)  # issue id → where its change was left for a person
     memory: Border = field(default_factory=Border.off)
     people: People = field(default_factory=People)  # what they have said in the tracker
+    telling: "Telling" = field(init=False)
     green: "Future[None]" = field(default_factory=Future)  # set once the tests are known to pass on the branch as it is
 
     def using(self, **settings: Any) -> "Work":
@@ -199,7 +203,9 @@ class Work:
         """Leave a change for a person, onto a base branch: here, as it lands. Returns its commit, or the one that it has landed as by then."""
         proc.go_on()
         with tags(*self._about(tasks.offer)):
-            made = tasks.offer(self.site, arrival, base)
+            made = tasks.offer(self.site, arrival, base, self.telling.facts(arrival.issue))
+        if made.remark:
+            self.journal.event("note", text=made.remark)
         if not made.landed:
             self.offers[arrival.issue.id] = made.place
         return made.landed or arrival.candidate.sha
@@ -294,7 +300,7 @@ class Work:
         order = self.order(call)
         about = next(arg.base if isinstance(arg, Attempt) else arg.sha for arg in call.args if isinstance(arg, Attempt | Candidate | Change))
         results.keep(self.hub, order, self.key(call), result, about)
-        self.journal.phase(order, "cached", **({"task_run": done.task_run} if done.task_run else {}))
+        self.journal.phase(order, "cached", **tasks.said(result), **({"task_run": done.task_run} if done.task_run else {}))
         return result
 
     def key(self, call: Call) -> str:

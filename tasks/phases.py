@@ -25,6 +25,7 @@ from adw.parts import Part
 from adw.phases import Site
 from adw.results import Result
 from adw.sessions import Shelf
+from adw.telling import Facts
 from adw.upstream import Upstream
 from tasks import wanted
 from tasks.secrets import github_token, secrets
@@ -123,7 +124,7 @@ def kept(  # noqa: PLR0913 - as of what is made once, and what to say of it
             return cast("Result", wanted.given_up(str(no)))
         Shelf.of(site.hub().place, order).forget()  # nothing is left to go on with
         mark.state = "cached" if found else ended(result)
-        mark.more.update({"sha": result.sha} if isinstance(result, Change) else {}, **(told or {}))
+        mark.more.update({**(told or {}), **said(result)})
     return result
 
 
@@ -137,6 +138,13 @@ def ended(result: Result) -> str:
     if not isinstance(result, Verdict):
         return "done"
     return "flaky" if result.flaky else "done" if result.passed else "no"
+
+
+def said(result: object) -> dict[str, object]:
+    """What an event tells of a result: the commit of a change; whether a verdict is a yes, which its state shows only if it is new."""
+    if isinstance(result, Verdict):
+        return {"passed": result.passed}
+    return {"sha": result.sha} if isinstance(result, Change) else {}
 
 
 @task(task_run_name="plan: {issue.title}", tags=[LLM], cache_policy=CacheKeyFnPolicy(cache_key_fn=by_plan), **KEPT, **RETRIED)
@@ -270,11 +278,14 @@ def land(site: Site, arrivals: Sequence[Arrival]) -> bool:
 
 
 @task(task_run_name="offer: {arrival.issue.title}", cache_policy=NO_CACHE, **RETRIED)
-def offer(site: Site, arrival: Arrival, base: str) -> Offer:
+def offer(site: Site, arrival: Arrival, base: str, facts: Facts) -> Offer:
     """A candidate left for a person to land, as a branch, or also as a pull request onto the base branch."""
     tag([arrival.issue.id])
     with arriving(site, arrival) as mark:
         hub = upstream.facing(cast("Hub", site.hub()), site.config.landing)
-        made = offering.propose(hub, site.config, arrival, base, github_token(site.config)) if isinstance(hub, Upstream) else offering.leave(hub, arrival)
+        if isinstance(hub, Upstream):
+            made = offering.propose(hub, site.config, arrival, base, github_token(site.config), facts)
+        else:
+            made = offering.leave(hub, arrival)
         mark.state = "done"
     return made

@@ -45,7 +45,8 @@ def asked(site: Site, hub: Hub, issue: Issue, phase: str) -> str:
         return phases.plan_prompt(site, issue, first, recalled(site, hub, issue, first))
     if phase == "build":
         plan, attempt = report.newest_plan(hub, issue) or NO_PLAN, newest(hub, issue)
-        return phases.build_prompt(site, issue, plan, attempt, recalled(site, hub, issue, plan, attempt))
+        prompt = phases.revise_prompt if attempt.wanted else phases.build_prompt
+        return prompt(site, issue, plan, attempt, recalled(site, hub, issue, plan, attempt))
     sha, nothing = report.newest_results(hub.mirror, issue.key).get("build"), prompts.fence("diff", NO_CHANGE)
     change = change_of(hub.mirror, sha) if sha else None
     if phase in site.config.checks:

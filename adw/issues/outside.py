@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from adw.errors import Misuse
+from adw.github.comments import MARK
 from adw.issues import markdown
 from adw.issues.board import Board, Ticket
 from adw.model import Issue, one_line
 
 Tell = Callable[[str], object]
 
-MARK = "<!-- adw"  # what adw's own comments have in them
 LONGEST = 300  # characters of a title
 PRIORITIES = {"high": 10, "low": -10}
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")  # what is not shown, or turns what is

@@ -1,76 +1,22 @@
 """Branches with pull requests: a real bare repository as the remote, and a stand-in for GitHub on loopback."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
-from adw import branches, offering, results, upstream
+from adw import branches, proposal, results
 from adw.cli import inspect
-from adw.config import Config, GitHubConfig, LandingConfig, override
+from adw.config import LandingConfig, override
 from adw.errors import Blocked, HubAway, Misuse
 from adw.mirror import Hub
 from adw.model import Arrival, Issue, Offer, Plan, Verdict
+from adw.offering import Found
 from adw.phases import Site
-from adw.upstream import Upstream
-from tests import fake_github
-from tests.adw.test_landing import ISSUE, candidate
-from tests.conftest import Repository
+from tests.adw.test_landing import ISSUE
+from tests.adw.there import FACTS, There
 from tests.fake_github import TOKEN, no
 
 OTHER = Issue(id="i2", title="Add i2", body="")
-
-
-@dataclass
-class There:
-    """A repository whose remote is at GitHub."""
-
-    far: Upstream
-    config: Config
-    github: fake_github.GitHub
-    repository: Repository
-    origin: Repository
-
-    def propose(self, what: Arrival, base: str = "main") -> Offer:
-        return offering.propose(self.far, self.config, what, base, lambda _host: TOKEN)
-
-    def looked_up(self, *issues: Issue, token: str = TOKEN) -> tuple[dict[str, str], dict[str, str]]:
-        return offering.looked_up(self.far, self.config, issues or [ISSUE], lambda _host: token)
-
-    def at(self, branch: str = "adw/i1") -> str:
-        """Where a branch of the remote is; empty if it is not there."""
-        return self.origin.git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
-
-    def newer(self, text: str = "new\n") -> Arrival:
-        """The same issue's change on a tip that has moved."""
-        self.repository.commit("theirs", **{"theirs.txt": text})
-        self.repository.git("push", "--quiet", "origin", "main")
-        self.far.look_again()
-        return Arrival(issue=ISSUE, candidate=candidate(self.far, "new.txt", text))
-
-    def pushed_by_a_person(self) -> str:
-        """A commit that a person pushes on top of adw's."""
-        self.repository.git("fetch", "--quiet", "origin", "adw/i1")
-        self.repository.git("checkout", "--quiet", "--detach", "FETCH_HEAD")
-        mine = self.repository.commit("by hand", **{"new.txt": "mine\n"})
-        self.repository.git("push", "--quiet", "origin", "HEAD:adw/i1")
-        self.repository.git("checkout", "--quiet", "main")
-        return mine
-
-
-@pytest.fixture
-def there(hub: Hub, site: Site, repository: Repository, origin: Repository) -> Iterator[There]:
-    with fake_github.serving(origin.path) as github:
-        config = site.config.model_copy(update={"landing": LandingConfig(mode="pull-request"), "github": GitHubConfig(api_url=github.url)})
-        far = upstream.facing(hub, config.landing)
-        assert isinstance(far, Upstream)
-        far.look()
-        yield There(far, config, github, repository, origin)
-
-
-@pytest.fixture
-def what(there: There) -> Arrival:
-    return Arrival(issue=ISSUE, candidate=candidate(there.far, "new.txt"))
 
 
 def test_a_change_gets_a_branch_here_and_there_and_one_pull_request(there: There, what: Arrival) -> None:
@@ -79,7 +25,7 @@ def test_a_change_gets_a_branch_here_and_there_and_one_pull_request(there: There
     assert there.at() == what.candidate.sha == there.far.git.find("refs/heads/adw/i1")
     (pull,) = there.github.pulls
     assert (pull["title"], pull["base"]["ref"], pull["head"]["ref"]) == ("Add i1", "main", "adw/i1")
-    assert [method for method, _, _ in there.github.asked].count("PATCH") == 0
+    assert [method for method, _, _ in there.github.asked].count("PATCH") == 1  # from what it says when it is opened
     assert there.origin.subjects == there.repository.subjects == ["first"]
 
 
@@ -90,9 +36,9 @@ def test_the_text_has_the_plan_and_the_verdicts_and_no_log_of_tests(there: There
     results.record(far, site.order(issue, "plan"), "p" * 24, Plan(text="first this"), far.tip())
     results.record(far, site.order(issue, "test"), "t" * 24, Verdict(passed=True, log="in /home/ada/secret"), far.tip())
     results.record(far, site.order(issue, "review"), "r" * 24, Verdict(passed=True, log="all well, @bob"), far.tip())
-    text = offering.body(far, checked, replace(what, issue=issue))
-    parts = ("please", "first this", "- test: passed (`test -f code.txt`)", "- review: passed", "- lint: no", "all well, @bob")
-    assert [part in text for part in parts] == [True] * 6
+    text = proposal.finished(far, checked, issue, what.candidate.sha, FACTS)
+    parts = ("please", "first this", "Run `r1`; 2 tries; $1.50", "- test: passed (`test -f code.txt`)", "- review: passed", "- lint: no", "all well, @bob")
+    assert [part in text for part in parts] == [True] * 7
     assert "secret" not in text
 
 
@@ -107,7 +53,7 @@ def test_a_text_is_never_longer_than_github_takes(there: There, site: Site, what
     issue, far = replace(ISSUE, body="b" * 100_000), there.far
     results.record(far, site.order(issue, "plan"), "p" * 24, Plan(text="p" * 100_000), far.tip())
     results.record(far, site.order(issue, "review"), "r" * 24, Verdict(passed=True, log="r" * 100_000), far.tip())
-    assert len(offering.body(far, there.config, replace(what, issue=issue))) < 65_000
+    assert len(proposal.finished(far, there.config, issue, what.candidate.sha, FACTS)) < 65_000
 
 
 def test_a_change_that_is_made_anew_moves_branch_and_pull_request(there: There, what: Arrival) -> None:
@@ -148,7 +94,7 @@ def test_a_persons_commits_on_the_branch_there_are_not_overwritten(there: There,
     with pytest.raises(Blocked, match=rf"branch adw/i1 at origin is at {mine[:10]}, which adw did not put there"):
         there.propose(again)
     assert (there.at(), there.far.git.find("refs/heads/adw/i1")) == (mine, here)
-    assert "branch adw/i1 at origin is at" in there.looked_up()[1]["i1"]
+    assert "branch adw/i1 at origin is at" in there.looked_up().obstacles["i1"]
 
 
 def test_a_kill_between_branch_and_pull_request_leaves_one_of_each(there: There, what: Arrival) -> None:
@@ -176,7 +122,7 @@ def test_a_kill_between_the_branch_here_and_the_branch_there_is_no_persons_work(
 def test_one_that_was_merged_has_landed_whatever_its_message(there: There, what: Arrival) -> None:
     there.propose(what)
     sha = there.github.squash("adw/i1", "in my words")
-    assert there.looked_up(ISSUE, OTHER) == ({"i1": sha}, {})
+    assert there.looked_up(ISSUE, OTHER) == Found({"i1": sha}, {}, {})
     assert there.propose(what).landed == sha
     assert (there.at(), len(there.github.pulls)) == ("", 1)
 
@@ -187,20 +133,20 @@ def test_one_that_a_person_closed_is_left_closed(there: There, what: Arrival) ->
     words = rf"{there.github.url}/ada/code/pull/1, the pull request of i1, was closed: reopen it .* or give the issue another id"
     with pytest.raises(Blocked, match=words):
         there.propose(what)
-    landed, obstacles = there.looked_up()
-    assert (landed, list(obstacles), there.at()) == ({}, ["i1"], what.candidate.sha)
+    found = there.looked_up()
+    assert (found.landed, list(found.obstacles), there.at()) == ({}, ["i1"], what.candidate.sha)
 
 
 def test_one_that_was_merged_into_another_branch_has_not_landed(there: There, what: Arrival) -> None:
     there.propose(what)
     there.github.squash("adw/i1", "in my words")
     there.github.pulls[0]["base"]["ref"] = "adw/other"
-    assert "was merged into adw/other" in there.looked_up()[1]["i1"]
+    assert "was merged into adw/other" in there.looked_up().obstacles["i1"]
 
 
 def test_a_branch_of_a_person_there_shows_before_anything_is_paid_for(there: There) -> None:
     there.origin.git("branch", "adw/i1", "main")
-    assert "branch adw/i1 at origin is at" in there.looked_up()[1]["i1"]
+    assert "branch adw/i1 at origin is at" in there.looked_up().obstacles["i1"]
 
 
 def test_a_token_that_does_not_do_shows_before_anything_is_paid_for(there: There) -> None:

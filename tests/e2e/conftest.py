@@ -17,7 +17,9 @@ import pytest
 
 from adw.home import Place
 from adw.login import credentials
-from tests.conftest import Repository, make_repository
+from tests import fake_github
+from tests.conftest import Repository, make_origin, make_repository
+from tests.fake_github import TOKEN
 
 LIMIT = 240  # seconds for anything
 
@@ -215,6 +217,20 @@ def adw(server_home: Path, tmp_path: Path) -> Iterator[Adw]:
             process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+@pytest.fixture
+def origin(adw: Adw) -> Repository:
+    """The remote of the repository."""
+    return make_origin(adw.repository, adw.issues.parent)
+
+
+@pytest.fixture
+def github(origin: Repository, monkeypatch: pytest.MonkeyPatch) -> Iterator[fake_github.GitHub]:
+    """GitHub, where the remote is."""
+    monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
+    with fake_github.serving(origin.path) as made:
+        yield made
 
 
 def slug(adw: Adw) -> str:

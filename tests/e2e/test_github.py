@@ -83,6 +83,7 @@ def test_labelled_issues_become_a_pull_request_each_through_limits_failures_and_
     heads = [pull["head"]["ref"] for pull in github.pulls]
     assert (len(heads), len(set(heads)), {pull["state"] for pull in github.pulls}) == (number, number, {"open"})
     assert {line for pull in github.pulls for line in pull["body"].splitlines() if line.startswith("Adw-Issue: ")} == {f"Adw-Issue: {name}" for name in names}
+    assert [len(told) for told in github.comments.values()] == [1] * number
     assert sorted(Repository(github.bare).git("for-each-ref", "--format=%(refname:short)", "refs/heads/adw").split()) == sorted(heads)
     assert lists >= 5
     assert "mallory" not in "".join(pull["title"] for pull in github.pulls)

@@ -1,28 +1,15 @@
 """Where changes go: onto the branch of a remote, and to people, as branches and as pull requests."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from tests import fake_github
-from tests.conftest import Repository, make_origin
+from tests.conftest import Repository
 from tests.e2e.conftest import WRITES, Adw, configure
-from tests.fake_github import TOKEN, Said, no
+from tests.fake_github import Said, no
 
 pytestmark = pytest.mark.usefixtures("untraced")
-
-
-@pytest.fixture
-def origin(adw: Adw) -> Repository:
-    return make_origin(adw.repository, adw.issues.parent)
-
-
-@pytest.fixture
-def github(origin: Repository, monkeypatch: pytest.MonkeyPatch) -> Iterator[fake_github.GitHub]:
-    monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
-    with fake_github.serving(origin.path) as made:
-        yield made
 
 
 def ids(repository: Repository, branch: str = "main") -> list[str]:
@@ -90,6 +77,7 @@ def test_changes_are_left_as_branches_then_as_pull_requests_and_follow_what_peop
     assert "starting it again" in offered.stdout
     assert done(adw, "build") == []
     assert [(pull["head"]["ref"], pull["base"]["ref"], pull["state"]) for pull in github.pulls] == [("adw/a", "main", "open"), ("adw/b", "adw/a", "open")]
+    assert [(pull["draft"], github.statuses[origin.git("rev-parse", pull["head"]["ref"])][-1]["state"]) for pull in github.pulls] == [(False, "success")] * 2
     assert f"ready {origin.git('rev-parse', 'adw/b')[:10]}  Add b  (b)  {github.pulls[1]['html_url']}" in offered.stdout
 
     monkeypatch.delenv("GITHUB_TOKEN")  # it is kept in Prefect

@@ -8,7 +8,7 @@ of the rate limit. `github.upset` may stand in the way of an answer, `github.dro
 
     server.py   the server, its state, and what all answers have in common
     routes.py   which address is answered by what
-    pulls.py, issues.py   the answers
+    pulls.py, issues.py, talk.py   the answers
 """
 
 from tests.fake_github.server import BOB, TOKEN, GitHub, Json, Said, no, serving

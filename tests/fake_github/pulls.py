@@ -25,12 +25,17 @@ def opened(github: GitHub, _query: dict[str, str], given: Json) -> Said:
             return no(422, "Validation Failed", {"resource": "PullRequest", "field": side, "code": "invalid"})
     if github.sha(branch) == github.sha(given["base"]):
         return no(422, "Validation Failed", {"message": f"No commits between {given['base']} and {branch}"})
+    if given.get("draft") and not github.drafts:
+        return no(422, "Draft pull requests are not supported in this repository.")
     number = github.number()
     pull = {"number": number, "state": "open", "merged_at": None, "merge_commit_sha": None, "title": given["title"], "body": given["body"]}
     pull |= {
         "html_url": f"{github.url}/{github.repository}/pull/{number}",
         "head": {"ref": branch, "sha": github.sha(branch)},
         "base": {"ref": given["base"]},
+        "draft": given.get("draft", False),
+        "node_id": f"PR_{number}",
+        "labels": [],
     }
     github.pulls.append(pull)
     return 201, github.tell(pull), {}

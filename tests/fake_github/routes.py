@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from tests.fake_github import issues, pulls
+from tests.fake_github import issues, pulls, talk
 from tests.fake_github.server import GitHub, Json, Said, no
 
 Answer = Callable[..., Said]
@@ -22,9 +22,21 @@ ROUTES: list[tuple[str, str, Answer]] = [
     ("GET", r"/issues/(\d+)", issues.told),
     ("GET", r"/issues/(\d+)/comments", issues.comments),
     ("GET", r"/issues/(\d+)/events", issues.events),
+    ("POST", r"/issues/(\d+)/comments", talk.commented),
+    ("PATCH", r"/issues/comments/(\d+)", talk.comment_changed),
+    ("PATCH", r"/issues/(\d+)", talk.issue_changed),
+    ("POST", r"/issues/(\d+)/labels", talk.labelled),
+    ("POST", "/labels", talk.label_made),
+    ("GET", r"/commits/(\w+)/status", talk.statuses),
+    ("POST", r"/statuses/(\w+)", talk.status),
     ("GET", r"/collaborators/([^/]+)/permission", issues.permission),
 ]
-GRAPHQL: list[tuple[str, Callable[[GitHub, Json], Said]]] = [("userContentEdits", issues.edits)]  # by a word of the query
+GRAPHQL: list[tuple[str, Callable[[GitHub, Json], Said]]] = [  # by a word of the query
+    ("userContentEdits", issues.edits),
+    ("viewer", talk.viewer),
+    ("markPullRequestReadyForReview", talk.ready),
+    ("reviewThreads", talk.remarks),
+]
 
 
 def routed(github: GitHub, method: str, path: str, query: dict[str, str], given: Json) -> Said:

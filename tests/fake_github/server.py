@@ -38,6 +38,12 @@ class GitHub(ThreadingHTTPServer):
         self.comments: dict[int, list[Json]] = {}
         self.events: dict[int, list[Json]] = {}
         self.edits: dict[int, list[Json]] = {}
+        self.reviews: dict[int, Json] = {}  # of pull requests
+        self.statuses: dict[str, list[Json]] = {}  # of commits, all that were ever told
+        self.labels: set[str] = set()
+        self.login = "ada"  # whose tokens they are
+        self.drafts = True  # whether the repository may have any
+        self.ids = 0  # of what people say
         self.people = {BOB: "write", "ada": "admin"}  # what they may do here; all others may read
         self.asked: list[tuple[str, str, Json]] = []
         self.tokens = {TOKEN}
@@ -123,7 +129,18 @@ class GitHub(ThreadingHTTPServer):
     def comment(self, issue: Json, body: str, by: str = BOB, kind: str = "User") -> None:
         """Somebody comments."""
         issue["comments"] += 1
-        self.comments.setdefault(issue["number"], []).append({"body": body, "user": person(by, kind), "created_at": self.now()})
+        self.said(issue["number"], body, by, kind)
+
+    def said(self, number: int, body: str, by: str, kind: str = "User") -> Json:
+        """Somebody comments on the issue or the pull request of a number."""
+        said = {"id": self.next(), "body": body, "user": person(by, kind), "created_at": self.now()}
+        self.comments.setdefault(number, []).append(said)
+        return said
+
+    def next(self) -> int:
+        """The number of what is said next."""
+        self.ids += 1
+        return self.ids
 
     def _happened(self, issue: Json, event: str, by: str, **more: Any) -> None:
         self.events.setdefault(issue["number"], []).append({"event": event, "actor": person(by), "created_at": self.now(), **more})
