@@ -20,8 +20,9 @@ from pathlib import Path
 
 from adw.model import PHASES
 from benchmarks.machine import Book, watched
-from benchmarks.many import Ran, newest, read, seconds, served, table
+from benchmarks.many import seconds, table
 from benchmarks.small import Figure, adw
+from benchmarks.trial import Ran, newest, read, served
 from benchmarks.workload import TEST_SECONDS, WARM, Workload
 from tests import fake_archon
 from tests.adw.daemon import free_port

@@ -175,9 +175,9 @@ class Workflow(Workload):
         lines += [f'[test.groups.{name}]\ncommand = "sh wait.sh {self.scaled(seconds)} {name}"' for name, seconds in groups() if switches.pieces]
         return "\n".join(lines) + "\n"
 
-    def lay_out(self, folder: Path, slots: int, *, whole: bool = False) -> Path:
+    def lay_out(self, folder: Path, slots: int, more: str = "", *, whole: bool = False) -> Path:
         """The same as for any features, and beside it the plug-in with the skills."""
-        hub = super().lay_out(folder, slots, whole=whole)
+        hub = super().lay_out(folder, slots, more, whole=whole)
         write_plugin(folder / "plugin", self.minute)
         return hub
 
