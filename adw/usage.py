@@ -168,7 +168,8 @@ def told(progress: Progress, used: Window | None) -> list[str]:
     """What a run took of its machine and of the models' APIs, and what phases waited for, a line each."""
     lines = sentences(used, progress.cores) if used else []
     if used and progress.hosts:
-        lines.append(f"measured on {progress.host} alone: what {', '.join(sorted(progress.hosts))} used is not in it")
+        hosts = ", ".join(sorted(progress.hosts))
+        lines.append(f"measured on {progress.host}, and of agents only what the run's own process keeps: phases ran with a cluster's workers on {hosts}")
     if calls := progress.calls.total():
         minutes = max(1.0, (progress.last - progress.began) / 60)
         lines.append(f"calls of models: {calls:,}, {calls / minutes:,.1f} a minute on average, {max(progress.calls.values()):,} in one at most")

@@ -12,6 +12,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import Locator
 
+from adw.errors import AdwError
+
 # By Okabe and Ito, in the order of the phases.
 BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442", "#D55E00"
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW)
@@ -47,14 +49,20 @@ STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600,
 
 @contextmanager
 def drawn(file: Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure of so many inches for the block, and its file behind it. A picture is written whole, or not at all."""
-    with mpl.rc_context(STYLE):
+    """A figure of so many inches for the block, and its file behind it. AdwError if that cannot be written."""
+    with mpl.rc_context():
+        mpl.rcdefaults()  # matplotlib reads a `matplotlibrc` of the folder that it is called in, as of the user's repository
+        mpl.rcParams.update(STYLE)
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
         kind, picture = file.suffix.lower().removeprefix("."), BytesIO()
         undated: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {}
         figure.savefig(picture, format=kind, dpi=DPI, **undated)
-    file.write_bytes(picture.getvalue())
+    try:
+        file.write_bytes(picture.getvalue())
+    except OSError as no:
+        msg = f"cannot write the picture {file}: {no.strerror}"
+        raise AdwError(msg) from no
 
 
 def stacked(figure: Figure, heights: Sequence[float], **shared: Any) -> list[Axes]:

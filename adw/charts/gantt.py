@@ -69,9 +69,9 @@ class _Panel:
         begins, ends = self.run.elapsed(bar.begins), self.run.elapsed(bar.ends)
         place, size = (begins, middle - height / 2), (max(ends - begins, self.run.wall / THIN / 4), height)
         colour, hatch = _colour(bar), AGAIN if bar.attempt > 1 else ""
-        self.axes.add_patch(Rectangle(place, *size, gid=f"{self.kind}-{bar.name}", facecolor=colour, edgecolor="white", linewidth=0.4, hatch=hatch))
+        self.axes.add_artist(Rectangle(place, *size, gid=f"{self.kind}-{bar.name}", facecolor=colour, edgecolor="white", linewidth=0.4, hatch=hatch))
         if bar in self.critical:
-            self.axes.add_patch(Rectangle(place, *size, gid=f"critical-{self.kind}-{bar.name}", zorder=3, **OUTLINE))
+            self.axes.add_artist(Rectangle(place, *size, gid=f"critical-{self.kind}-{bar.name}", zorder=3, **OUTLINE))
         if bar.state in ILL:
             self.axes.plot(ends, middle, marker="x", markersize=4, color=RED, markeredgewidth=1.4, zorder=4, gid=f"{bar.state}-{self.kind}-{bar.name}")
         if height * self.row >= READABLE:
@@ -115,7 +115,7 @@ def _issues(panel: _Panel, issues: Sequence[str]) -> None:
     for wait in run.waits:
         if wait.issue in rows:
             begins, ends = run.elapsed(wait.begins), run.elapsed(wait.ends)
-            axes.add_patch(Rectangle((begins, rows[wait.issue] - WAIT / 2), ends - begins, WAIT, linewidth=0, gid=f"wait-{wait.issue}", **WAITS[wait.reason]))
+            axes.add_artist(Rectangle((begins, rows[wait.issue] - WAIT / 2), ends - begins, WAIT, linewidth=0, gid=f"wait-{wait.issue}", **WAITS[wait.reason]))
     for issue, row in rows.items():
         bars = [bar for bar in run.bars if bar.issue == issue]
         for bar, (layer, deep) in layers([bar for bar in bars if bar.state != "cached"], run.wall / THIN).items():

@@ -66,7 +66,7 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
 ) -> None:
     """Deliver issues: plan, build, test, review, document and land them."""
     from adw.cli.deliver import asked, hand_over, report  # noqa: PLC0415
-    from adw.cli.pictures import ahead, gantt_of, insist_on_end  # noqa: PLC0415
+    from adw.cli.pictures import ahead, at_end, insist_on_end  # noqa: PLC0415
 
     if gantt:
         insist_on_end(gantt, "--dry" if dry else "--detach" if detach else "")
@@ -81,7 +81,7 @@ def run(  # noqa: PLR0913 - what one run may need differently has a flag
     journal = asked(issues, repo, branch, given)
     status = (hand_over if detach else report)(journal, as_json=as_json)
     if gantt:
-        gantt_of(journal, gantt)
+        at_end(journal, gantt)
     raise typer.Exit(status)
 
 

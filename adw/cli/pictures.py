@@ -6,7 +6,7 @@ from pathlib import Path
 from adw import usage
 from adw.charts import drawable
 from adw.cli.deliver import chosen
-from adw.errors import Misuse
+from adw.errors import AdwError, Misuse
 from adw.journal import Journal
 from adw.timeline import timeline
 
@@ -32,6 +32,14 @@ def draw(run: str, repo: Path, gantt: Path | None, resources: Path | None) -> No
             gantt_of(journal, gantt)
         if resources:
             resources_of(journal, resources)
+
+
+def at_end(journal: Journal, gantt: Path) -> None:
+    """Draw a run that has ended. What is in the way of that is said, and is no reason to call the run a failure."""
+    try:
+        gantt_of(journal, gantt)
+    except AdwError as no:
+        sys.stderr.write(f"adw: {no}\n")
 
 
 def gantt_of(journal: Journal, file: Path) -> None:

@@ -5,13 +5,14 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import matplotlib as mpl
 import pytest
 
 from adw import charts
 from adw.charts import gantt, levels, resources
 from adw.charts.drawing import clock
 from adw.charts.levels import Curve
-from adw.errors import Misuse
+from adw.errors import AdwError, Misuse
 from adw.timeline import timeline
 from adw.usage import Used, Window
 from tests.adw.runs import begun, ended, found, outcome, ran, told, two_on_two_slots, waited
@@ -67,11 +68,6 @@ def test_waits_what_was_found_what_landed_and_what_said_no_are_marked_and_explai
     ):
         assert word in words
     assert "a check" not in words
-
-
-def test_the_same_run_makes_the_same_file(run_of_two: Path, tmp_path: Path) -> None:
-    gantt.draw(tmp_path / "again.svg", timeline(two_on_two_slots()), "a-run")
-    assert (tmp_path / "again.svg").read_bytes() == run_of_two.read_bytes()
 
 
 def test_a_run_that_crashed_and_went_on_shows_the_pause_and_what_was_cut(tmp_path: Path) -> None:
@@ -142,6 +138,17 @@ def test_bars_are_made_of_their_parts_with_what_they_come_to_above(tmp_path: Pat
     levels.bars(file, {"1 agent": {"plan": 0.25, "build": 1.0}, "4 agents": {"build": 1.5}}, title="Money", value="USD")
     assert ids(file, "bar-") == ["1 agent-plan", "4 agents-plan", "1 agent-build", "4 agents-build"]
     assert {"1.25", "1.5", "USD"} <= set(text(file).splitlines())
+
+
+def test_the_same_run_makes_the_same_file_whatever_the_users_repository_sets_for_its_own_pictures(run_of_two: Path, tmp_path: Path) -> None:
+    with mpl.rc_context({"text.usetex": True, "font.size": 40.0}):
+        gantt.draw(tmp_path / "again.svg", timeline(two_on_two_slots()), "a-run")
+    assert (tmp_path / "again.svg").read_bytes() == run_of_two.read_bytes()
+
+
+def test_a_picture_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(AdwError, match=r"cannot write the picture .*none/money\.svg: No such file or directory"):
+        levels.bars(tmp_path / "none" / "money.svg", {"1": {"plan": 1.0}}, title="Money", value="USD")
 
 
 def test_a_png_is_one(tmp_path: Path) -> None:

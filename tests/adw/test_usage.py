@@ -85,7 +85,7 @@ def test_people_are_told_means_and_peaks_the_calls_of_models_and_the_waits() -> 
         "CPU, on average (at most), in cores of 4: agents 1.50 (2.00), adw 0.25 (0.00), others 0.00 (0.00); stolen 0.00 (0.00); load 0.0 (0.0)",
         "memory in MB: agents 300 (400), adw 0 (0), all of the machine 0 (0)",
         "disk in MB: slots 0 (0), adw's own 0 (0); network in kB a second: 2 (0), on loopback 0 (0)",
-        "measured on here alone: what there used is not in it",
+        "measured on here, and of agents only what the run's own process keeps: phases ran with a cluster's workers on there",
         "calls of models: 3, 1.5 a minute on average, 2 in one at most",
         "phases waited for a slot 2 times, 5 s in all, 3 s at most (test)",
     ]
