@@ -1,6 +1,5 @@
 """What adw does beside its agents, each thing alone, and what all of it is of a workflow that takes as long as the analysis says."""
 
-import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
@@ -19,6 +18,7 @@ from adw.phases import Site
 from benchmarks.machine import Book, watched
 from benchmarks.memory import SCOPE, labelled, made_up, question
 from benchmarks.small import git, repository, timed
+from benchmarks.trial import environment
 from benchmarks.workflow import Switches
 
 FILES, MEMORIES = 1000, 1000
@@ -28,7 +28,11 @@ Thing = tuple[str, int, Callable[[], object]]  # what it is called, how often a 
 
 def measure(folder: Path, book: Book, repeat: int, submit: Callable[[], None]) -> None:
     """Measure each so often, with what does it. `submit` has a task of Prefect's do nothing."""
-    os.environ["ADW_HOME"] = str(folder / "home")
+    with environment({"ADW_HOME": str(folder / "home")}):
+        _measure(folder, book, repeat, submit)
+
+
+def _measure(folder: Path, book: Book, repeat: int, submit: Callable[[], None]) -> None:
     whole = FULL.limits.best
     for what, times, do in [*of_git(folder), ("a task of Prefect's that does nothing", _pieces() + 1, submit), *of_memory(folder)]:
         do()
