@@ -47,7 +47,7 @@ class Piece:
 
     def task_run_pages(self) -> Iterator[str]:
         """The addresses of its task runs in the Prefect UI, as far as those are known."""
-        ui = next((ui for page in self.flow_runs.values() for ui, found, _ in [page.partition("/flow-runs/")] if found), "")
+        ui = next((re.split(r"/(?:flow-)?runs/flow-run/", page)[0] for page in self.flow_runs.values() if page), "")
         return (f"{ui}/runs/task-run/{task_run}" if ui else task_run for task_run in self.task_runs)
 
     def flat(self) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Lines(dict[str, str]):
             return
         super().__setitem__(part, text)
         if records.wanted():
-            tell(self._console, event="serving", part=part, text=text, state="failed" if text.startswith("✗") else "")
+            tell(self._console, event="serving", part=part, text=text, level="error" if text.startswith("✗") else "info")
             return
         if self.live:
             self.live.update(Group(*(self._line(*item) for item in self.items())))
