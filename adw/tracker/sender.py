@@ -79,7 +79,7 @@ class Sender:
                     await self._look()
                 if alone:
                     await self._send(names)
-            except TrackerAway as no:
+            except (TrackerAway, TrackerRefused) as no:
                 self._fail(no)
         if self.failed and not self.sent:
             self._there = None  # it was away: much may have changed
