@@ -434,7 +434,7 @@ def _server(text: str) -> str:
         fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         fits = False
-    if not fits or parts.query or parts.fragment:
+    if not fits or parts.query or parts.fragment or re.search(r"\s", text):
         msg = "it must be the URL of a server, such as http://localhost:8181"
         raise ValueError(msg)
     if parts.username or parts.password:

@@ -6,7 +6,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -107,7 +107,9 @@ def tracker(config: Config, hub: Hub) -> str:
             from tasks.secrets import tracker_token  # noqa: PLC0415
 
             token = tracker_token(config)
-    said, waiting = archon.health(config.tracker.url, token), len(Spool(hub.place.tracker).waiting())
+    said = archon.health(config.tracker.url, token)
+    with closing(Spool(hub.place.tracker)) as spool:
+        waiting = len(spool.waiting())
     return f"{said}; what the next run sends: {waiting} {'task' if waiting == 1 else 'tasks'}" if waiting else said
 
 

@@ -108,7 +108,7 @@ class Archon:
         except httpx.TimeoutException as no:
             msg = f"Archon at {self._base} does not answer in time ({type(no).__name__})"
             raise TrackerAway(msg) from no
-        except httpx.RequestError as no:
+        except (httpx.RequestError, httpx.InvalidURL) as no:
             msg = f"Archon at {self._base} cannot be reached: {no or type(no).__name__}"
             raise TrackerAway(msg) from no
         if answer.is_success or answer.status_code == httpx.codes.NOT_MODIFIED:

@@ -23,7 +23,7 @@ T = TypeVar("T")
 AT_ONCE = 4  # requests
 SLOW = 0.5  # seconds for an answer that are trouble
 DOUBT = 60.0  # seconds in which a task may still come to be whose making was not answered
-HOPELESS = 4  # failures in a round after which nothing more is tried in it
+HOPELESS = 4  # failures in a row after which nothing more is tried in a round
 ADOPTED = re.compile(r"archon-([0-9a-f]{8})-")  # the key of an issue that was a person's task first
 
 
@@ -40,7 +40,9 @@ class Sender:
         self.gone: set[str] = set()  # names of tasks that somebody has taken away
         self.sent = 0  # requests that were answered as hoped, in the last round
         self.failed = 0  # those that were not
-        self._doubt = 0.0  # until when
+        self._doubted: set[str] = set()  # names of tasks that may be there, as their making was not answered
+        self._doubt = 0.0  # until when one may come to be
+        self._in_a_row = 0  # failures
         self._slow = False  # whether an answer of the last round was
         self.trouble = False  # whether the last round that asked anything has met failures, or answers that took long
 
@@ -66,22 +68,18 @@ class Sender:
 
     async def round(self, *, look: bool = False) -> None:
         """Send what waits. With `look`, see what is there in any case."""
-        self.sent = self.failed = 0
+        self.sent = self.failed = self._in_a_row = 0
         self._slow = False
         names = [card.name for card in self._spool.waiting()]
         if not (names or look):
             return
         with self._alone() as alone:
             try:
-                if look:
+                if look or (alone and (self._there is None or self._doubted)):
                     await self._look()
-                for _ in range(HOPELESS if alone else 0):
-                    if self._there is None:
-                        await self._look()
+                if alone:
                     await self._send(names)
-                    if self._there is not None:
-                        break
-            except TrackerAway as no:
+            except (TrackerAway, TrackerRefused) as no:
                 self._fail(no)
         if self.failed and not self.sent:
             self._there = None  # it was away: much may have changed
@@ -114,13 +112,14 @@ class Sender:
         self.gone -= there.keys()
         self._known |= there.keys()
         self._there = there
+        self._doubted.clear()
 
     async def _send(self, names: list[str]) -> None:
         room = asyncio.Semaphore(AT_ONCE)
 
         async def one(name: str) -> None:
             async with room:
-                if self.failed < HOPELESS and self._there is not None and (card := self._spool.get(name)):
+                if self._in_a_row < HOPELESS and self._there is not None and (card := self._spool.get(name)):
                     await self._bring(card)
 
         await asyncio.gather(*map(one, names))
@@ -128,6 +127,8 @@ class Sender:
     async def _bring(self, card: Card) -> None:
         """Have one task be as its card says."""
         try:
+            if card.name in self._doubted:
+                return
             if card.name not in self.gone:
                 await self._change(card, self.there.get(card.name) or self._adopted(card) or await self._made(card))
             self._spool.done(card)
@@ -141,7 +142,8 @@ class Sender:
         try:
             task = await self._timed(self._tracker.make(card.fresh()))
         except TrackerAway:
-            self._there, self._doubt = None, time.monotonic() + DOUBT
+            self._doubted.add(card.name)
+            self._doubt = time.monotonic() + DOUBT
             raise
         self._took(card.name, task)
         return task
@@ -155,7 +157,7 @@ class Sender:
         found = await answer
         self._slow |= time.monotonic() - began > SLOW
         self.trouble |= self._slow
-        self.sent += 1
+        self.sent, self._in_a_row = self.sent + 1, 0
         return found
 
     def _took(self, name: str, task: Task) -> None:
@@ -176,7 +178,7 @@ class Sender:
         self._fail(no)
 
     def _fail(self, no: TrackerAway | TrackerRefused) -> None:
-        self.failed += 1
+        self.failed, self._in_a_row = self.failed + 1, self._in_a_row + 1
         self.trouble = True
         if isinstance(no, TrackerGone | TrackerRefused):  # perhaps the whole project is gone
             self._there = None

@@ -54,6 +54,7 @@ def test_an_unknown_key_that_is_near_to_none_is_told_all() -> None:
         ("[tracker]\nurl = 'localhost:8181'", "`tracker.url`"),
         ("[tracker]\nurl = 'http://:8181'", "`tracker.url`"),
         ("[tracker]\nurl = 'http://a:b8'", "`tracker.url`"),
+        ("[tracker]\nurl = 'http://a b'", "`tracker.url`"),
         ("[tracker]\nurl = 'http://localhost:8181/?token=x'", "`tracker.url`"),
         ("[test]\nmemory = 'much'", "`test.memory`"),
         ("[agent.build]\nmemory = 4", "`agent.build.memory`"),

@@ -161,6 +161,16 @@ def test_a_card_that_is_refused_is_given_up_and_the_others_arrive(desk: Desk, ar
     assert "Assignee must be a non-empty string" in desk.warned[0]
 
 
+def test_a_project_that_is_refused_is_asked_for_again(desk: Desk, archon: fake_archon.Archon) -> None:
+    archon.upset = lambda method, path: fake_archon.no(422, "Title is required") if (method, path) == ("POST", "/api/projects") else None
+    desk.put(*CARDS)
+    desk.round()
+    assert "does not take what it is asked for (422): Title is required" in desk.warned[0]
+    archon.upset = lambda _method, _path: None
+    desk.send()
+    assert archon.states == STATES
+
+
 def test_a_project_that_somebody_deleted_is_made_again(desk: Desk, archon: fake_archon.Archon) -> None:
     desk.send(card("a-1"))
     archon.book.projects.clear()
