@@ -171,14 +171,15 @@ class Client:
 
 def _too_much(answer: httpx.Response) -> float | None:
     """The seconds to wait if it is a rate limit, of which GitHub has several; else None."""
-    if answer.status_code not in {httpx.codes.FORBIDDEN, httpx.codes.TOO_MANY_REQUESTS}:
+    refused = answer.url.path.endswith("/graphql") and b'"RATE_LIMITED"' in answer.content[:2000]  # with a status of 200
+    if not refused and answer.status_code not in {httpx.codes.FORBIDDEN, httpx.codes.TOO_MANY_REQUESTS}:
         return None
     after, left, reset = (answer.headers.get(name, "") for name in ("retry-after", "x-ratelimit-remaining", "x-ratelimit-reset"))
     if after.isdigit():
         return float(after)
     if left == "0" and reset.isdigit():
         return max(float(reset) - _now(answer), 0.0) + 1.0
-    return MINUTE if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or left == "0" or "secondary rate limit" in _said(answer) else None
+    return MINUTE if refused or answer.status_code == httpx.codes.TOO_MANY_REQUESTS or left == "0" or "secondary rate limit" in _said(answer) else None
 
 
 def _now(answer: httpx.Response) -> float:

@@ -40,11 +40,11 @@ class GitHubBoard:
                 raise
             msg = f"{self.repository} has no issue {number} at GitHub{': it was deleted, or issues are switched off there' if no.status == 410 else ''}"  # noqa: PLR2004
             raise Misuse(msg) from no
-        if not f"/{told['html_url']}".casefold().endswith(f"/{self.repository}/issues/{number}".casefold()) and "pull_request" not in told:
-            msg = f"{self.id(number)} was moved at GitHub: name {told['html_url']} instead, in its own repository"
-            raise Misuse(msg)
         if "pull_request" in told:
             msg = f"{self.id(number)} is a pull request at GitHub, and no issue: name the issue that it is for"
+            raise Misuse(msg)
+        if not f"/{told['html_url']}".casefold().endswith(f"/{self.repository}/issues/{number}".casefold()):
+            msg = f"{self.id(number)} was moved at GitHub: name {told['html_url']} instead, in its own repository"
             raise Misuse(msg)
         return self._ticket(told)
 

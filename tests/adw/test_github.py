@@ -248,6 +248,14 @@ def test_how_long_to_wait_is_what_github_says_by_its_own_clock(fake: fake_github
     assert (no_.value.seconds, len(fake.asked)) == (seconds, 1)
 
 
+def test_graphql_says_by_a_yes_that_it_has_had_too_much(fake: fake_github.GitHub) -> None:
+    rest = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1700000100", "date": "Tue, 14 Nov 2023 22:13:20 GMT"}
+    fake.upset = lambda _method, _path: (200, {"errors": [{"type": "RATE_LIMITED", "message": "API rate limit exceeded"}]}, rest)
+    with asking(fake, patience=30) as client, pytest.raises(Limited) as no_:
+        client.graphql("query { viewer { login } }")
+    assert no_.value.seconds == 101
+
+
 def test_what_is_sent_is_not_sent_twice_unless_it_may_be(fake: fake_github.GitHub) -> None:
     fake.dropped = lambda _method, _path: len(fake.asked) == 1
     given = {"title": "Add a", "body": "", "head": "adw/a", "base": "main"}

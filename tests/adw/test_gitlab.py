@@ -48,6 +48,7 @@ def test_comments_of_developers_are_part_of_it_and_no_others(sources: Sources, g
     gitlab.members["project_3_bot_ab12"] = 40
     gitlab.note(issue, "with tests")
     gitlab.note(issue, "no tests", by="bobby")  # may only report, and is found where bob is looked for
+    gitlab.note(issue, "none at all", by="bo")  # whom a search finds bob for
     gitlab.note(issue, "between us", internal=True)
     gitlab.note(issue, "added ~adw label", system=True)
     gitlab.note(issue, "coverage", by="project_3_bot_ab12")
