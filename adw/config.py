@@ -19,20 +19,8 @@ from adw.model import AGENT_PHASES, PHASES, PIECED, phase_of
 
 FILE = "adw.toml"
 SCHEMA_FILE = ".adw.schema.json"
-TAKEN = (
-    *PHASES,
-    "approved",
-    "candidate",
-    "check",
-    "decided",
-    "heard",
-    "kept",
-    "landed",
-    "offered",
-    "resolve",
-    "split",
-    "try",
-)  # what is kept under these names is no check's
+# What is kept under these names is no check's.
+TAKEN = (*PHASES, "approved", "candidate", "check", "decided", "heard", "kept", "landed", "offered", "resolve", "split", "try")
 
 SECRET = "secret"  # noqa: S105 - the type of an error whose input is not told
 

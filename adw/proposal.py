@@ -36,7 +36,7 @@ def finished(hub: Hub, config: Config, issue: Issue, sha: str, facts: Facts) -> 
     lines = ["<!-- adw -->", *_wanted(hub, issue), "## Verdicts", "", f"- test: passed (`{config.test.command}`)"]
     lines += [f"- {phase}: {'flaky' if found[-1].flaky else 'passed' if found[-1].passed else 'no'}" for phase, found in said.items() if found]
     if said["review"] and said["review"][-1].passed:
-        lines += ["", "## Review", "", report.fenced(said["review"][-1].log[:SHOWN])]
+        lines += ["", "## Review", "", _quoted(said["review"][-1].log)]
     return "\n".join([*lines, "", source(facts), "<!-- /adw -->"])
 
 
@@ -54,7 +54,12 @@ def renewed(old: str, text: str) -> str:
 def _wanted(hub: Hub, issue: Issue) -> list[str]:
     """The lines that say what was asked for, and what was to be done about it."""
     lines = [f"Closes {issue.id}", ""] if at_github(issue) else []
-    lines += [report.fenced(issue.body[:SHOWN]), ""] if issue.body else []
+    lines += [_quoted(issue.body), ""] if issue.body else []
     if plan := report.newest_plan(hub, issue):
-        lines += ["## Plan", "", report.fenced(plan.text[:SHOWN]), ""]
+        lines += ["## Plan", "", _quoted(plan.text), ""]
     return lines
+
+
+def _quoted(text: str) -> str:
+    """What somebody else wrote, as it is but for marks such as adw's own, which would be taken for them."""
+    return report.fenced(re.sub(r"<!--(?=\s*/?adw)", "<! --", text[:SHOWN]))

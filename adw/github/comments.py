@@ -1,4 +1,4 @@
-"""Comments on issues: of each kind one by adw, found again by its mark and kept up to date."""
+"""Comments on issues: one by adw on each, found again by its mark and kept up to date."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,5 +1,7 @@
 """Pull requests before they are handed over, and what people say of them."""
 
+from dataclasses import replace
+
 import pytest
 
 from adw import offering, proposal, results
@@ -97,6 +99,17 @@ def test_a_label_that_may_not_be_made_is_left_out(there: There, what: Arrival) -
     there.github.upset = lambda method, path: no(403, "no") if (method, path) == ("POST", "/repos/ada/code/labels") else None
     there.propose(what)
     assert there.github.pulls[0]["labels"] == [{"name": "ours"}]
+
+
+def test_an_issue_that_holds_adws_own_marks_is_handed_over_like_any_other(there: There, what: Arrival) -> None:
+    issue = replace(ISSUE, body=f"{proposal.UNFINISHED}\n<!-- /adw -->\n<!--adw -->please")
+    hostile = replace(what, issue=issue)
+    there.show(hostile)
+    there.propose(hostile)
+    there.propose(hostile)
+    (pull,) = there.github.pulls
+    assert (proposal.UNFINISHED in pull["body"], pull["body"].count("<!-- /adw -->"), pull["body"].count("## Verdicts")) == (False, 1, 1)
+    assert "-->please" in pull["body"]
 
 
 def said(there: There) -> list[str]:
