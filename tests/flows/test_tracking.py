@@ -71,7 +71,7 @@ def working(hub: Hub, folder: Path, *issues: Issue, run: str = "r1") -> Direct:
     script.write_text(AGENT)
     site = make_site(hub, f"sh {script} {folder}", size=4)
     site = Site(run=run, repository=site.repository, branch=site.branch, config=site.config)
-    site.journal().folder.mkdir(parents=True)
+    site.journal().folder.mkdir(parents=True, exist_ok=True)
     places = Places()
     places.update({"here": Offer(4)})
     tip = hub.tip()
