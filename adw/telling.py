@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from adw.github.comments import MARK
 from adw.github.statuses import Status
-from adw.model import Issue
+from adw.model import PHASES, Issue
 from adw.money import Spent
 from adw.progress import Cell, Progress, Row
 
@@ -101,10 +101,11 @@ def _sentence(row: Row, facts: Facts) -> str:
 
 
 def _verdicts(row: Row) -> str:
-    """How the last try fared, phase by phase."""
+    """How the last try fared, phase by phase; in an order of its own, as phases that run at once begin in any."""
     words = {"done": "passed", "cached": "passed", "flaky": "flaky", "failed": "failed", "no": "no"}
-    told = [f"{name}: {'no' if cell.no else words[cell.state]}" for name, cell in row.cells.items() if name not in {"plan", "land"} and cell.state in words]
-    return f"In its last try {', '.join(told)}." if told else ""
+    told = {name: "no" if cell.no else words[cell.state] for name, cell in row.cells.items() if name not in {"plan", "land"} and cell.state in words}
+    listed = sorted(told, key=lambda name: (PHASES.index(name) if name in PHASES else len(PHASES), name))
+    return f"In its last try {', '.join(f'{name}: {told[name]}' for name in listed)}." if told else ""
 
 
 def statuses(progress: Progress, row: Row) -> Mapping[str, Status]:

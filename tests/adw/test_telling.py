@@ -77,6 +77,12 @@ def test_it_is_told_which_phase_said_no() -> None:
     assert "In its last try build: passed, test: flaky, review: no." in comment(ISSUE, progress.rows["a"], FACTS)
 
 
+def test_phases_that_run_at_once_are_told_of_in_the_same_order_whichever_begins_first() -> None:
+    begun = [phase("done", name) for name in ("test", "review", "lint")]
+    told = [comment(ISSUE, folded(*order, outcome("ready")).rows["a"], FACTS) for order in (begun, begun[::-1])]
+    assert told[0] == told[1]
+
+
 def test_another_run_is_no_news_before_it_has_done_something_and_what_landed_is_told_once() -> None:
     row = Row("Add it", state="ready", place="https://x/pull/2")
     assert is_told(row, told(row), told(row, run="r2", tries=1))
