@@ -6,7 +6,6 @@ Agents, tests and setup commands run under `keeper.py`, which lets nothing of th
 
 import math
 import os
-import resource
 import signal
 import sys
 import threading
@@ -63,11 +62,11 @@ class _Tally:
         with self.guard:
             self.keepers.add(pid)
 
-    def end(self, pid: int, usage: resource.struct_rusage) -> None:
+    def end(self, pid: int, seconds: float) -> None:
         """A keeper has ended; with it all that it kept."""
         with self.guard:
             self.keepers.discard(pid)
-            self.seconds += usage.ru_utime + usage.ru_stime
+            self.seconds += seconds
 
 
 # Whether nobody waits any more for what the current task does; set by whoever runs tasks for another process.
@@ -188,10 +187,15 @@ def _over(keeper: "Popen[bytes]", seconds: float) -> bool:
     """Whether a keeper has ended, waited for at most so long. By `wait4`, as it says what the keeper and all below it have used; Popen does not ask."""
     until, pause = time.monotonic() + seconds, 0.0005
     while keeper.returncode is None:
-        pid, status, usage = os.wait4(keeper.pid, os.WNOHANG)
+        try:
+            pid, status, usage = os.wait4(keeper.pid, os.WNOHANG)
+        except ChildProcessError:  # who killed it has waited for it, as `sweep` does by psutil
+            keeper.returncode = -signal.SIGKILL
+            _tally.end(keeper.pid, 0.0)
+            return True
         if pid:
             keeper.returncode = os.waitstatus_to_exitcode(status)
-            _tally.end(pid, usage)
+            _tally.end(pid, usage.ru_utime + usage.ru_stime)
         elif (left := until - time.monotonic()) > 0:
             pause = min(2 * pause, 0.05)
             time.sleep(min(pause, left))

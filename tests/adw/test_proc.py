@@ -303,3 +303,13 @@ def test_the_memory_of_a_command_and_its_tools_is_told_while_it_runs_and_when_it
     ended = kept(["sh", "-c", f"{sys.executable} {tool}; true"], cwd=tmp_path, env=env, log=tmp_path / "log", minutes=1, watch=let_go)
     assert ended.memory >= held[0]
     assert proc.held() == {}
+
+
+def test_a_keeper_that_a_sweep_of_this_very_process_has_killed_and_waited_for_counts_as_killed(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(run, "echo $$ > pid; sleep 600", tmp_path, ADW_LEASE="swept")
+        number_in(tmp_path / "pid")
+        assert proc.sweep("swept") >= 2
+        ended = running.result(60)
+    assert (ended.status, ended.killed) == (128 + signal.SIGKILL, True)
+    assert not set(proc.keepers())
