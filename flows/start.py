@@ -1,7 +1,7 @@
 """Begins a run on a repository: whatever a flow then does with the phases, it starts and ends like this."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from math import inf
 from pathlib import Path
@@ -58,9 +58,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         hub = faced(hub, config, journal)
         tip = hub.tip()
         landed = hub.mirror.trailers(tip)
-        if delivery.label:
-            sources = Sources(hub, config, forge_tokens(config), lambda: landed, lambda text: journal.event("note", text=text))
-            asked += [issue for issue in sources.labelled(delivery.label) if issue.id not in {one.id for one in asked}]
+        asked += [issue for issue in _labelled(delivery, hub, config, journal, landed) if issue.id not in {one.id for one in asked}]
         site = Site(run=journal.folder.name, repository=delivery.repository, branch=hub.branch, config=config)
         throttle = Throttle(journal)
         places = Places(lambda: min(config.agent.requests or inf, throttle.now), lambda text: journal.event("note", text=text))
@@ -78,10 +76,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         if not (cluster or delivery.dry_run):
             stack.enter_context(_lent(config, places, journal))
         _begin(work)
-        work.people = stack.enter_context(tracked(work, config, dry=delivery.dry_run))
-        stack.enter_context(Moving(hub, journal).shown())
-        if not (delivery.dry_run or delivery.only):
-            stack.enter_context(work.telling.kept())
+        stack.enter_context(_shown(work, delivery))
         if not delivery.dry_run:
             if any(issue.id not in landed for issue in work.issues):
                 work.memory.begin()
@@ -91,6 +86,25 @@ def begun(delivery: Delivery) -> Iterator[Work]:
             stack.enter_context(at_desk(config, journal))  # for the whole run, though phases come and go
         yield work
         work.checks.settle()
+
+
+def _labelled(delivery: Delivery, hub: Hub, config: Config, journal: Journal, landed: Mapping[str, str]) -> list[Issue]:
+    """The issues at the forge that have the label that is asked for."""
+    if not delivery.label:
+        return []
+    sources = Sources(hub, config, forge_tokens(config), lambda: landed, lambda text: journal.event("note", text=text))
+    return sources.labelled(delivery.label)
+
+
+@contextmanager
+def _shown(work: Work, delivery: Delivery) -> Iterator[None]:
+    """For the block, the run is shown elsewhere: in the tracker, in Prefect's UI, at GitHub. Nothing waits for any of them."""
+    with ExitStack() as stack:
+        work.people = stack.enter_context(tracked(work, work.site.config, dry=delivery.dry_run))
+        stack.enter_context(Moving(work.hub, work.journal).shown())
+        if not (delivery.dry_run or delivery.only):
+            stack.enter_context(work.telling.kept())
+        yield
 
 
 @contextmanager
