@@ -266,6 +266,7 @@ def test_a_disk_that_is_nearly_full(adw: Adw) -> None:
     assert "adw clean" in said
 
 
+@pytest.mark.thorough
 def test_ports_that_are_taken(adw: Adw, tmp_path: Path) -> None:
     adw.issue("a")
     takers = []

@@ -125,6 +125,7 @@ def test_six_issues_land_each_once_through_all_moods_of_the_api(claude_adw: Adw,
     assert RIGHT not in claude_adw.repository.git("log", "--all", "--format=%B", "--patch")
 
 
+@pytest.mark.thorough
 def test_a_key_that_is_refused_stops_new_work_and_a_right_one_goes_on_without_repeating_what_is_done(claude_adw: Adw, model: fake_anthropic.Server) -> None:
     model.limits[WRONG] = 34
     claude_adw.env["ANTHROPIC_API_KEY"] = WRONG

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flows.blocks import KINDS
 from tests.conftest import make_repository
 from tests.e2e.conftest import Adw, ask, configure, let_in, login, read, slug
 
@@ -115,7 +116,7 @@ def test_two_registrations_at_once_are_one(adw: Adw) -> None:
     assert [process.returncode for process in both] == [0, 0], said
     assert sum(f"wrote the deployment deliver/{slug(adw)}" in text for text in said) == 1
     assert len(ask(adw.home, "deployments/filter", deployments={"name": {"any_": [slug(adw)]}})) == 1
-    assert len(blocks(adw)) == 3
+    assert len(blocks(adw)) == len(KINDS)
     assert adw.call("deploy", "--remove").returncode == 0
 
 

@@ -72,6 +72,7 @@ def test_a_plan_that_a_person_edits_is_what_a_later_run_builds_without_another_p
     assert "a better plan" in adw.call("show", "a").stdout
 
 
+@pytest.mark.thorough
 def test_a_plan_that_is_rejected_is_made_again_with_what_was_said_of_it(adw: Adw) -> None:
     adw.issue("a")
     desk = Desk(adw)

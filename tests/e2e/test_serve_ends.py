@@ -32,6 +32,7 @@ def test_when_serving_ends_its_runs_end_with_it_and_can_be_resumed(deployed: Adw
     deployed.assert_whole("a")
 
 
+@pytest.mark.thorough
 def test_old_runs_leave_the_database(deployed: Adw) -> None:
     deployed.issue("a")
     assert deployed.call("run", str(deployed.issues)).returncode == 0

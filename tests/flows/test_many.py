@@ -122,7 +122,7 @@ def check(stage: Stage, home: Path, ended: dict[str, str]) -> None:
 
 
 @pytest.mark.timeout(0)  # its parts have limits
-@settings(max_examples=int(os.environ.get("ADW_STORIES", "120")), deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=int(os.environ.get("ADW_STORIES", "40")), deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(stories())
 @example(Story((Wanted(shared=0), Wanted(shared=0), Wanted(shared=0)), slots=3))
 @example(Story((Wanted(flaky=True),)))
