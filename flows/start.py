@@ -1,11 +1,13 @@
 """Begins a run on a repository: whatever a flow then does with the phases, it starts and ends like this."""
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from math import inf
 from pathlib import Path
 
+from prefect.plugins import load_prefect_collections
 from prefect.runtime import deployment, flow_run
 
 from adw import durations, graph, proc, sandbox
@@ -48,6 +50,8 @@ def begun(delivery: Delivery) -> Iterator[Work]:
     The Blocks are written where `adw.toml` changed, what crashes left is cleared up, the mirror is brought up to date, and a
     cluster is made. The run is in the journal, can be cancelled from afar, and shows its progress in the UI.
     """
+    # The first task asks for them, and would wait half a second; here the server and git are waited for meanwhile.
+    threading.Thread(target=load_prefect_collections, name="collections", daemon=True).start()
     hub = find_hub(Path(delivery.repository), delivery.branch)
     journal = Journal(hub.place.runs / (delivery.run or new_name(flow_run.scheduled_start_time, flow_run.id)))
     journal.keep(delivery.model_dump(mode="json"))

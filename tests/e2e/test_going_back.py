@@ -18,8 +18,8 @@ def test_killed_three_times_it_leaves_one_pull_request_and_one_comment_and_then_
     adw: Adw, origin: Repository, github: fake_github.GitHub
 ) -> None:
     github.issue("Add it", "please")
-    told = adw.issues.parent / "told"
-    agent = f'[ "$ADW_PHASE" != build ] || {{ cat > {told}; echo "$ADW_TRY" >> it.txt; }}'
+    told, go = adw.issues.parent / "told", adw.issues.parent / "go"  # the comment comes before there is anything to be seen in a draft
+    agent = f'[ "$ADW_PHASE" != build ] || {{ until [ -e {go} ]; do sleep 0.05; done; cat > {told}; echo "$ADW_TRY" >> it.txt; }}'
     configure(adw, agent, f'[landing]\nmode = "pull-request"\n[github]\napi_url = "{github.url}"\n')
     adw.repository.git("push", "--quiet", "origin", "main")
     adw.issue("it", "Add it", id=f'"{ID}"')
@@ -38,6 +38,7 @@ def test_killed_three_times_it_leaves_one_pull_request_and_one_comment_and_then_
         until(lambda lost=lost: lost)  # type: ignore[misc]
         kill_all(adw, process)
         until(lambda: not adw.leased())
+        go.touch()
         github.dropped = lambda _method, _path: False
 
     done = adw.call("run", str(adw.issues))
