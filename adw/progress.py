@@ -7,7 +7,7 @@ from typing import Any
 from adw.model import PHASES, one_line, phase_of
 from adw.money import Spent
 
-BESIDE = {"told", "untold"}  # events of who was told: they may come when the run has ended
+BESIDE = {"told", "untold", "tracked"}  # events of who was told: they may come when the work has ended
 
 
 def _place(phase: str) -> int:

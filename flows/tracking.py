@@ -40,6 +40,7 @@ def courier(work: "Work", config: Config, token: str) -> Courier:
         agents=worker(lambda phase: config.agent.at(phase).name),
         warn=warn,
         people=People(),
+        note=work.journal.event,
         add=work.journal.note if config.tracker.read else None,
     )
 

@@ -25,6 +25,7 @@ SLOWEST = 30.0  # between rounds while the tracker is away
 LOOK = 3.0  # between looks at what is there: what people have changed, or what we do not know of
 LAST = 5.0  # seconds that the end of a run waits for what is still to be sent
 HURRIED = 0.5  # the same, of a run that was told to end
+TRACKED = "tracked"  # the event that says which task is whose
 SHARE = 0.01  # of the run's time, instead, where the tracker is in trouble: the next run sends it
 
 
@@ -40,7 +41,9 @@ class Courier:
     agents: Agents
     warn: Callable[[str], object]
     people: People
+    note: Callable[..., object]  # writes an event into the journal
     add: Callable[[Sequence[Issue]], object] | None  # takes up what people ask for; None: nobody listens to them
+    _noted: set[tuple[str, str, str]] = field(default_factory=set)  # whose tasks are in the journal: by issue, phase and the task's id
     _began: float = field(default_factory=time.monotonic)
     _looked: float = float("-inf")
     _asked: set[str] = field(default_factory=set)  # the ids of issues that people have asked for
@@ -104,7 +107,7 @@ class Courier:
         pause = ROUND
         while not self._ending.is_set():
             look = (self.add is not None or self.sender.doubtful) and time.monotonic() - self._looked >= LOOK
-            await self.sender.round(look=look)
+            await self._round(look=look)
             if look:
                 self._looked = time.monotonic()
                 self._hear()
@@ -112,10 +115,20 @@ class Courier:
             await self._rest(pause)
         self._note_news()
         while self.spool.waiting():
-            await self.sender.round()
+            await self._round()
             if self.sender.failed and not self.sender.sent:
                 break
             await asyncio.sleep(0.1)
+
+    async def _round(self, *, look: bool = False) -> None:
+        """Send what waits, and note in the journal which tasks are whose: `adw show --trace` leads from one to the other."""
+        await self.sender.round(look=look)
+        ids = {issue.key: issue.id for issue in self.issues()}
+        for name, task in self.sender.there.items():
+            key, _, phase = name.partition("/")
+            if key in ids and (whose := (ids[key], phase, task.id)) not in self._noted:
+                self._noted.add(whose)
+                self.note(TRACKED, issue=ids[key], phase=phase, task=task.id)
 
     async def _rest(self, seconds: float) -> None:
         """Wait, but not beyond the end."""
@@ -123,8 +136,9 @@ class Courier:
             await asyncio.wait_for(self._ending.wait(), seconds)
 
     def _note_news(self) -> None:
-        issues = self.issues()
-        names = touched(list(self.reader.news()), issues)
+        issues, news = self.issues(), list(self.reader.news())
+        self._noted |= {(event["issue"], event["phase"], event["task"]) for event in news if event["event"] == TRACKED}  # by the process before this one
+        names = touched(news, issues)
         if names:
             changed = [card for place, i in enumerate(issues) if i.id in names for card in of_issue(self.reader.progress, self.run, i, place, self.agents)]
             self.spool.put(changed)

@@ -26,3 +26,9 @@ def test_a_run_that_is_killed_while_it_tells_the_tracker_has_told_it_all_in_the_
         assert len(archon.states) == 14  # each issue, and its phases
         assert set(archon.states.values()) == {"done"}
         adw.assert_whole("a", "b")
+        build = next(name for name in archon.states if name.startswith("a-") and name.endswith("/build"))
+        task = archon.task(build)["id"]
+        shown = adw.call("show", "--trace", task).stdout
+        assert f"/{build}/1  " in shown
+        assert f"tracker   {task}" in shown
+        assert "Adw-Issue: a" in shown

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adw import durations
+from adw import durations, trace
 from adw.cli import inspect
 from adw.config import Config, TrackerConfig
 from adw.errors import Skipped
@@ -111,6 +111,18 @@ def test_each_issue_and_phase_is_a_task_and_in_the_end_done(hub: Hub, archon: fa
     assert archon.states == all_done(FIRST, SECOND)
     assert archon.task(FIRST.key)["description"].startswith(f"Landed as {outcomes['a'].sha}.\n\nIt shows the time.\n\n")
     assert archon.task(f"{FIRST.key}/build")["title"] == "build: Add the clock"
+
+
+def test_from_a_task_of_the_tracker_a_trace_leads_to_its_phase_and_back_once_for_each(hub: Hub, archon: fake_archon.Archon, tmp_path: Path) -> None:
+    for _ in range(2):  # a run that is resumed has the same journal
+        work = working(hub, tmp_path, FIRST)
+        deliver(work, archon.url)
+    build, whole = archon.task(f"{FIRST.key}/build")["id"], archon.task(FIRST.key)["id"]
+    (found,) = trace.find([work.journal], build)
+    assert (found.phase, found.tasks) == ("build", [build, whole])
+    assert {piece.issue for piece in trace.find([work.journal], whole)} == {FIRST.id}
+    told = [(event["issue"], event["phase"], event["task"]) for event in work.journal.events()[0] if event["event"] == "tracked"]
+    assert len(told) == len(set(told)) == 1 + len(PHASES)
 
 
 def test_what_a_tracker_that_is_away_does_not_hear_is_told_once_and_sent_by_the_next_run(hub: Hub, tmp_path: Path) -> None:
