@@ -24,6 +24,7 @@ TAKEN = (*PHASES, "approved", "candidate", "check", "decided", "heard", "kept", 
 
 SECRET = "secret"  # noqa: S105 - the type of an error whose input is not told
 
+SecretName = Annotated[str, Field(pattern=r"^[a-z0-9-]*$")]  # of a Prefect Secret block, or of none
 BlockName = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]  # as Prefect wants it
 Minutes = Annotated[float, Field(gt=0)]
 
@@ -468,7 +469,7 @@ class LandingConfig(Section):
 class GitHubConfig(Section):
     """GitHub, where issues come from it or pull requests go to it."""
 
-    secret: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = Field(
+    secret: SecretName = Field(
         "",
         description="The Prefect Secret block that holds GitHub's token; by default GITHUB_TOKEN of the environment, or what `gh` knows.",
         examples=["github-token"],
@@ -489,7 +490,7 @@ class GitHubConfig(Section):
 class GitLabConfig(Section):
     """GitLab, where issues come from it."""
 
-    secret: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = Field(
+    secret: SecretName = Field(
         "", description="The Prefect Secret block that holds GitLab's token; by default GITLAB_TOKEN of the environment.", examples=["gitlab-token"]
     )
     api_url: Annotated[str, AfterValidator(_http)] = Field(
@@ -512,7 +513,7 @@ class TrackerConfig(Section):
         description="`prefect`: in Prefect's own history, and by `adw status`; `archon`: in a project of Archon, too, a task for each issue and phase.",
     )
     url: Annotated[str, AfterValidator(_server)] = Field("", description="For `archon`: the address of its server.", examples=["http://localhost:8181"])
-    secret: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = Field(
+    secret: SecretName = Field(
         "", description="For `archon`: the Prefect Secret block that holds a bearer token, where a proxy asks for one.", examples=["archon-token"]
     )
     read: bool = Field(
@@ -596,9 +597,7 @@ class NotifyConfig(Section):
     variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = Field(
         "ADW_WEBHOOK", description="The environment variable that holds where to post to, if that is a secret; with `secret`, it is kept there."
     )
-    secret: Annotated[str, Field(pattern=r"^[a-z0-9-]*$")] = Field(
-        "", description="The Prefect Secret block that holds where to post to.", examples=["slack-webhook"]
-    )
+    secret: SecretName = Field("", description="The Prefect Secret block that holds where to post to.", examples=["slack-webhook"])
     desktop: bool = Field(default=True, description="Whether a run in a terminal also tells it on the desktop (notify-send, or macOS).")
 
     @property

@@ -16,7 +16,8 @@ PHASES = ("plan", "build", "test", "review", "document", "land")
 AGENT_PHASES = ("plan", "build", "review", "document")
 PIECED = ("build", "test")  # phases that may be done in pieces, each a phase by a name such as build-2 or test-unit-1
 BASE = "(base)"  # the id of the branch as it is, which is tested as if it were an issue
-GOOD = ("landed", "already landed", "ready")  # the ends of an issue that others can build on
+LANDED = ("landed", "already landed")  # the ends of an issue whose change is on the branch
+GOOD = (*LANDED, "ready")  # the ends of an issue that others can build on
 PEOPLE = "People have looked at the change, and said:"  # what feedback begins with that is theirs
 URGENT = 100_000  # the priority of an issue that goes before all others; what stands before a landing still goes first
 

@@ -12,14 +12,13 @@ from urllib.parse import urlsplit
 
 from adw.github.comments import MARK
 from adw.github.statuses import Status
-from adw.model import PHASES, Issue
+from adw.model import LANDED, PHASES, Issue
 from adw.money import Spent
 from adw.progress import Cell, Progress, Row
 
 CONTEXT = "adw/"  # what the contexts of statuses begin with
 ABOUT_A_COMMIT = ("build", "test", "review", "document")
 RAN = ("done", "flaky", "no", "failed")  # the states of phases that were not known before
-LANDED = ("landed", "already landed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

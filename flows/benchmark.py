@@ -4,17 +4,18 @@ What is measured is in `benchmarks/`; here it has an order, a task for each deli
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prefect import State, flow, get_run_logger, task
+from prefect import Flow, State, flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, Failed
 from pydantic import BaseModel, ConfigDict, Field
 
+from adw.benchmarks import OTHERS, TABLES
 from adw.errors import AdwError, Misuse
 from adw.home import home
 from benchmarks import overheads as alone
@@ -121,61 +122,38 @@ def _workshop() -> Iterator[Path]:
         yield Path(name)
 
 
-@flow(name="benchmark one", description="One workflow, from one after another to the full stack (6.1), and each phase apart (Appendix B).")
-def one(settings: Settings = USUAL) -> State[Any]:
-    """Table 6.1."""
-    return of_table("one", settings)
+def _measuring(name: str) -> Flow[[Settings], State[Any]]:
+    """The flow that measures a table. It is called as it is in this module, where a deployment looks for it."""
+
+    def measures(settings: Settings = USUAL) -> State[Any]:
+        return of_table(name, settings)
+
+    measures.__name__ = name
+    return flow(name=f"benchmark {name}", description=TABLES[name])(measures)
 
 
-@flow(name="benchmark features", description="Five features, by adw, by a plain script and by the analysis' own classes (6.2).")
-def features(settings: Settings = USUAL) -> State[Any]:
-    """Table 6.2."""
-    return of_table("features", settings)
+one = _measuring("one")
+features = _measuring("features")
+agents = _measuring("agents")
+resources = _measuring("resources")
+money = _measuring("money")
+peer = _measuring("peer")
+small = _measuring("small")
 
 
-@flow(name="benchmark agents", description="Ten features with 1 to 10 agents (6.3).")
-def agents(settings: Settings = USUAL) -> State[Any]:
-    """Table 6.3."""
-    return of_table("agents", settings)
-
-
-@flow(name="benchmark resources", description="What one and four agents take of the machine (6.4).")
-def resources(settings: Settings = USUAL) -> State[Any]:
-    """Table 6.4."""
-    return of_table("resources", settings)
-
-
-@flow(name="benchmark money", description="What a workflow costs, by the number of agents (Appendix D).")
-def money(settings: Settings = USUAL) -> State[Any]:
-    """Appendix D."""
-    return of_table("money", settings)
-
-
-@flow(name="benchmark peer", description="Two features by adw, and by agent-conductor of PyPI, which must be installed.")
-def peer(settings: Settings = USUAL) -> State[Any]:
-    """A peer."""
-    return of_table("peer", settings)
-
-
-@flow(name="benchmark small", description="One workflow: what CI looks at.")
-def small(settings: Settings = USUAL) -> State[Any]:
-    """Half a minute."""
-    return of_table("small", settings)
-
-
-@flow(name="benchmark overheads", task_runner=threads(), description="Each thing that adw does beside its agents, alone, and its share of a workflow.")
+@flow(name="benchmark overheads", task_runner=threads(), description=OTHERS["overheads"])
 def overheads(settings: Rounds = USUAL_ROUNDS) -> State[Any]:
     """Lease, candidate, landing, cache, task, recall, tracker."""
     return _noted("overheads", settings.out, lambda folder, book: alone.measure(folder, book, settings.repeat, submit))
 
 
-@flow(name="benchmark growth", description="More and more issues in a run, files in a repository, commits in its history.")
+@flow(name="benchmark growth", description=OTHERS["growth"])
 def growth(settings: Sizes = USUAL_SIZES) -> State[Any]:
     """How adw's own time grows."""
     return _noted("growth", settings.out, lambda folder, book: sizes.measure(folder, book, settings.issues, settings.files, settings.commits))
 
 
-@flow(name="benchmark real", description="Real changes with real tests, or the real Claude Code CLI, with more and more agents.")
+@flow(name="benchmark real", description=OTHERS["real"])
 def real(settings: Agents = USUAL_AGENTS) -> State[Any]:
     """Replayed, or by a CLI."""
 
@@ -208,8 +186,3 @@ def run(name: str, given: dict[str, Any]) -> tuple[str, str]:
     if isinstance(no := state.result(raise_on_failure=False), BaseException):
         raise no
     return str(no), str(state.message)
-
-
-def listed() -> Sequence[tuple[str, str]]:
-    """The benchmarks, each with what it is."""
-    return [(name, str(flow.description)) for name, flow in FLOWS.items()]

@@ -47,7 +47,7 @@ def delivered(work: Work, issue: Issue) -> Outcome:
         work.people.go_on(issue)
         try:
             change = built(work, issue, plan, attempt)
-            work.journal.event("built", issue=issue.id, **{"try": attempt.number}, sha=change.sha)
+            work.say(issue, "built", **{"try": attempt.number}, sha=change.sha)
             sha = check_and_land(work, issue, change, attempt.number)
             learn_of_landing(work, issue, plan, sha)
             return work.through(issue, sha, attempt.number)

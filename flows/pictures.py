@@ -4,17 +4,17 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-from adw import usage
 from adw.journal import Journal
 from adw.timeline import timeline
+from adw.usage import Window
 
 WORTH = 60.0  # seconds of a run from which on it is drawn: to load what draws takes a second of CPU
 LARGEST = 2_000_000  # bytes of a picture within a report
 TITLES = {"gantt": "Phases by slot and issue, the critical path outlined", "resources": "What it used of the machine"}
 
 
-def drawn(journal: Journal) -> list[Path]:
-    """The pictures of a run that took long enough, as files in its folder."""
+def drawn(journal: Journal, used: Sequence[Window], cores: int) -> list[Path]:
+    """The pictures of a run that took long enough, and of what it used of so many cores, as files in its folder."""
     run = timeline(journal.events()[0])
     if run.wall < WORTH:
         return []
@@ -23,7 +23,7 @@ def drawn(journal: Journal) -> list[Path]:
         from adw.charts import gantt, resources  # noqa: PLC0415
 
         gantt.draw(files["gantt"], run)
-        resources.draw(files["resources"], usage.read(journal.resources), run, journal.progress().cores)
+        resources.draw(files["resources"], used, run, cores)
     except Exception as no:  # noqa: BLE001 - all has landed: what does not draw it, be it a bug or a full disk, is no reason to fail
         journal.event("note", text=f"the run could not be drawn: {type(no).__name__}: {no}")
     return [file for file in files.values() if file.exists()]

@@ -73,8 +73,9 @@ def publish(site: Site, issues: Sequence[Issue], outcomes: Sequence[Outcome]) ->
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
         pages[issue.id] = _markdown(f"{hub.place.slug}-{issue.key}", text, issue.title)
-    run = report.run_report(progress, outcomes, pages, usage.summed(usage.read(journal.resources)))
-    pictures = drawn(journal)
+    used = usage.read(journal.resources)
+    run = report.run_report(progress, outcomes, pages, usage.summed(used))
+    pictures = drawn(journal, used, progress.cores)
     (journal.folder / "report.md").write_text(run + linked(pictures), encoding="utf-8")
     _markdown(f"{hub.place.slug}-run", run + shown(pictures), "The delivery")
     table = [{"issue": o.issue, "title": o.title, "ended": f"{o.state} {o.place}".strip(), "commit": o.sha[:10], "tries": o.tries or ""} for o in outcomes]

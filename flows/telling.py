@@ -20,10 +20,10 @@ from adw.github.forge import Forge
 from adw.github.statuses import Statuses
 from adw.github.tags import Tags
 from adw.issues import names
-from adw.model import Issue, digest
+from adw.model import LANDED, Issue, digest
 from adw.money import Spent
 from adw.progress import Row
-from adw.telling import LANDED, Facts, at_github, comment, is_told, public, statuses
+from adw.telling import Facts, at_github, comment, is_told, public, statuses
 from adw.upstream import Upstream
 from flows.sidings import stands_on
 from flows.work import Work

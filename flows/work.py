@@ -238,8 +238,7 @@ class Work:
     def _tell_of_waiting(self, call: Call, seconds: float) -> None:
         """Say in the journal that a phase had to wait for its slot."""
         if seconds > WAITED:
-            about = {"issue": call.issue.id, "phase": call.task.name, "try": call.attempt}
-            self.journal.event("waited for slot", **about, seconds=round(seconds, 3))
+            self.journal.event("waited for slot", **self.order(call).fields, seconds=round(seconds, 3))
 
     def _reminded(self, call: Call) -> Call:
         """The same, with what is recalled for it; when it has its slot, so that it is what is known then, and asked for what runs only."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from adw.benchmarks import OTHERS, TABLES
 from adw.errors import AdwError
 
 app = typer.Typer(help="Measure adw beside the analysis' own figures, and compare results.", rich_markup_mode=None, invoke_without_command=True)
@@ -15,20 +16,6 @@ Repeat = Annotated[int, typer.Option(min=1, max=100, help="How often each level 
 Only = Annotated[list[str] | None, typer.Option("--level", help="Only this level, by its name; may be given more than once.")]
 Out = Annotated[Path, typer.Option(help="The file that results are added to, as lines of JSON.")]
 FILE = Path("bench.jsonl")
-TABLES = {
-    "one": "One workflow, from one after another to the full stack (6.1, Appendix B).",
-    "features": "Five features, by adw, by a plain script and by the analysis' own classes (6.2).",
-    "agents": "Ten features with 1 to 10 agents (6.3).",
-    "resources": "What one and four agents take of the machine (6.4).",
-    "money": "What a workflow costs, by the number of agents (Appendix D).",
-    "peer": "Two features by adw, and by agent-conductor of PyPI, which must be installed.",
-    "small": "One workflow at a small scale: what CI looks at.",
-}
-OTHERS = {
-    "overheads": "What adw does beside its agents, each thing alone, and its share of a workflow.",
-    "growth": "More and more issues in a run, files in a repository, commits in its history.",
-    "real": "Real changes with real tests, or the real Claude Code CLI, with more and more agents.",
-}
 
 
 @app.callback()
@@ -51,24 +38,24 @@ for _name in TABLES:
     _of_table(_name)
 
 
-@app.command()
+@app.command(help=OTHERS["overheads"])
 def overheads(repeat: Repeat = 20, out: Out = FILE) -> None:
-    """What adw does beside its agents, each thing alone, and its share of a workflow."""
+    """Each thing alone."""
     _run("overheads", out, repeat=max(3, repeat))
 
 
-@app.command()
+@app.command(help=OTHERS["growth"])
 def growth(
     issues: Annotated[str, typer.Option(help="How many issues in a run, with commas; none: not measured.")] = "1,50,100,200,500",
     files: Annotated[str, typer.Option(help="How many files in the repository.")] = "100,10000,100000",
     commits: Annotated[str, typer.Option(help="How many commits in its history.")] = "10,100000",
     out: Out = FILE,
 ) -> None:
-    """More and more issues in a run, files in a repository, commits in its history."""
+    """How adw's own time grows."""
     _run("growth", out, issues=_numbers(issues), files=_numbers(files), commits=_numbers(commits))
 
 
-@app.command()
+@app.command(help=OTHERS["real"])
 def real(
     agents: Annotated[str, typer.Option(help="With how many agents, the fewest first.")] = "1,2,4,8",
     data: Annotated[
@@ -78,7 +65,7 @@ def real(
     repeat: Repeat = 3,
     out: Out = FILE,
 ) -> None:
-    """Real changes with real tests, or the real Claude Code CLI, with more and more agents."""
+    """Replayed, or by a CLI."""
     _run("real", out, agents=_numbers(agents), data=data, minute=minute, repeat=repeat)
 
 

@@ -20,7 +20,7 @@ def address(url: str) -> tuple[str, str]:
     """The host of a remote, empty if the URL names none, and the path of the repository there."""
     far = REMOTE.fullmatch(url)
     host, path = (str(far[1] or far[3]).removeprefix("ssh."), str(far[2] or far[4])) if far else ("", url)
-    return host, path.strip("/").removesuffix(".git")
+    return host.lower(), path.strip("/").removesuffix(".git")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from adw.database import discard
+
 TABLE = "CREATE TABLE IF NOT EXISTS answers (url TEXT PRIMARY KEY, tag TEXT, next TEXT, body BLOB, kept REAL)"
 LASTS = 30 * 24 * 3600  # seconds
 LARGEST = 2_000_000  # bytes of an answer that is kept
@@ -56,5 +58,5 @@ class Tags:
                 yield db
         except sqlite3.DatabaseError as no:
             if type(no) is sqlite3.DatabaseError:  # it is no database; that it is locked or full are others, below it
-                self.file.unlink(missing_ok=True)
+                discard(self.file)
             raise

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from adw import lock
+from adw.database import PARTS
 from adw.memory.model import Damaged, Stale
 
 SCHEMA = (
@@ -157,7 +158,7 @@ class Fts:
         aside = self._file.with_name(f"{self._file.stem}-damaged-{time.time_ns()}")
         with lock.held(self._lock):
             if _inode(self._file) == opened:
-                for end in ("", "-wal", "-shm"):
+                for end in PARTS:
                     part = self._file.with_name(self._file.name + end)
                     if part.exists():
                         part.rename(aside.with_name(aside.name + end))

@@ -8,10 +8,11 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from adw.database import discard
 from adw.skills.finding import Finding, Ran, Table
 
 FILE = "results-1.db"  # the number is that of the form
@@ -106,9 +107,7 @@ class Results:
         """Throw the file away if it is damaged; one that is locked, or has no room, is not. Returns whether it was."""
         if isinstance(no, OSError | sqlite3.OperationalError):
             return False
-        for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):
-            with suppress(OSError):
-                (self.folder / name).unlink(missing_ok=True)
+        discard(self.file)
         return True
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from adw.model import AGENT_PHASES, GOOD, URGENT, Issue
+from adw.model import AGENT_PHASES, GOOD, LANDED, URGENT, Issue
 from adw.progress import Cell, Progress, Row
 from adw.tracker.model import Card, Status
 
@@ -74,7 +74,7 @@ def _of_whole(progress: Progress, run: str, issue: Issue, row: Row, place: int, 
 
 def _state(progress: Progress, issue: Issue, row: Row) -> tuple[Status, str]:
     """The status of an issue, and what is to be said of it first."""
-    if row.state in {"landed", "already landed"}:
+    if row.state in LANDED:
         return "done", f"Landed as {row.sha}."
     if row.state:
         return "review", f"{row.state.capitalize()}: {(row.place if row.state in GOOD else row.reason)[:REASON]}".removesuffix(": ")

@@ -7,11 +7,11 @@ is killed, or whose tracker is away, is sent by whichever run comes next.
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
+from adw.database import discard
 from adw.tracker.model import Card
 
 FILE = "spool-1.db"  # the number is that of the form
@@ -62,9 +62,7 @@ class Spool:
             raise  # locked, or no room: not damaged
         except sqlite3.DatabaseError:
             self.close()
-            for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):
-                with suppress(OSError):
-                    (self._folder / name).unlink(missing_ok=True)
+            discard(self._folder / FILE)
             return self._once(step)
 
     def _once(self, step: Callable[[sqlite3.Connection], T]) -> T:
