@@ -38,8 +38,24 @@ class Mark:
 
     state = "done"
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[], None]) -> None:
         self.more: dict[str, Any] = {}  # fields of the event
+        self._tell, self._began = tell, 0.0
+
+    def begin(self) -> None:
+        """Tell that it runs."""
+        self._began = time.monotonic()
+        self._tell()
+
+    @property
+    def begun(self) -> bool:
+        """Whether it runs."""
+        return self._began > 0
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._began if self.begun else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +146,21 @@ class Journal:
     @contextmanager
     def timed(self, order: Order, **fields: Any) -> Iterator[Mark]:
         """Tell that a phase runs, and how it ended after how many seconds."""
-        began, mark = time.monotonic(), Mark()
-        self.phase(order, "running", **fields)
+        with self.told(order, **fields) as mark:
+            mark.begin()
+            yield mark
+
+    @contextmanager
+    def told(self, order: Order, **fields: Any) -> Iterator[Mark]:
+        """Tell that a phase runs, once it does, and how it ended; nothing if it was cut before that."""
+        mark = Mark(lambda: self.phase(order, "running", **fields))
         try:
             yield mark
         except BaseException as no:
-            self.phase(order, "failed", seconds=time.monotonic() - began, reason=str(no)[:2000], **fields)
+            self.phase(order, "failed", seconds=mark.seconds, reason=str(no)[:2000], **fields)
             raise
-        self.phase(order, mark.state, seconds=time.monotonic() - began, **fields, **mark.more)
+        if mark.begun or mark.state != "cut":
+            self.phase(order, mark.state, seconds=mark.seconds, **fields, **mark.more)
 
     def log(self, order: Order) -> Path:
         """The file for what an agent or a test prints."""

@@ -6,6 +6,7 @@ Agents, tests and setup commands run under `keeper.py`, which lets nothing of th
 
 import math
 import os
+import select
 import signal
 import sys
 import threading
@@ -185,7 +186,7 @@ def kept(  # noqa: PLR0913 - what decides how a command runs is this much
 
 def _over(keeper: "Popen[bytes]", seconds: float) -> bool:
     """Whether a keeper has ended, waited for at most so long. By `wait4`, as it says what the keeper and all below it have used; Popen does not ask."""
-    until, pause = time.monotonic() + seconds, 0.0005
+    until = time.monotonic() + seconds
     while keeper.returncode is None:
         try:
             pid, status, usage = os.wait4(keeper.pid, os.WNOHANG)
@@ -197,11 +198,29 @@ def _over(keeper: "Popen[bytes]", seconds: float) -> bool:
             keeper.returncode = os.waitstatus_to_exitcode(status)
             _tally.end(pid, usage.ru_utime + usage.ru_stime)
         elif (left := until - time.monotonic()) > 0:
-            pause = min(2 * pause, 0.05)
-            time.sleep(min(pause, left))
+            _rest(keeper.pid, left)
         else:
             return False
     return True
+
+
+if sys.platform == "linux":
+
+    def _rest(pid: int, seconds: float) -> None:
+        """Wait for at most so long, but not beyond the end of a child that was not waited for: the kernel tells of that at once."""
+        file = os.pidfd_open(pid)
+        try:
+            poll = select.poll()
+            poll.register(file, select.POLLIN)
+            poll.poll(None if math.isinf(seconds) else math.ceil(seconds * 1000))
+        finally:
+            os.close(file)
+
+else:
+
+    def _rest(pid: int, seconds: float) -> None:  # noqa: ARG001
+        """Wait a moment."""
+        time.sleep(min(0.02, seconds))
 
 
 def keepers() -> list[int]:

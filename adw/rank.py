@@ -11,6 +11,8 @@ NEW = {"plan": 2, "build": 1}  # what begins something new waits for what is bui
 # What is built already goes before what is new, so that it lands soon. But when little is left, the longest way must be begun, or the
 # run ends with one agent at work and the other slots idle: before so many times its way is all that is left. (Simulated with 5 to 40
 # issues on 5 slots, of three kinds: without, 8 to 20 issues take 1.06 to 1.3 of what they could; with 1.25 to 2.5, 1.03 to 1.08.)
+# Once its way is all that is left, it goes even before what would land next. (With 5 to 23 issues on 2 to 10 slots, built and tested in
+# parts, and 0.2 s between two of them: 1.06 to 1.09; without, 1.06 to 1.13.)
 EARLY = 1.5
 
 
@@ -18,9 +20,10 @@ class Rank(NamedTuple):
     """The smaller one goes first; of phases of one issue that are equal, the one that came first."""
 
     aside: bool  # nobody waits for it
+    spare: bool  # more is left than its own way: the run's end does not wait for it yet
     later: bool  # than what the next landing waits for
     urgency: int  # the issue's priority, turned round
-    idle: bool  # it does not yet have to begin lest the run's end waits for it alone
+    idle: bool  # it does not even have to begin soon
     new: int
     way: float  # seconds to the end of what waits for it longest, turned round
     place: int  # of the issue in the run
@@ -28,4 +31,5 @@ class Rank(NamedTuple):
     @classmethod
     def of(cls, issue: Issue, phase: str, way: float, place: int, *, front: bool, left: float = inf) -> "Rank":  # noqa: PLR0913 - all that counts
         """The rank of a phase: of what the next landing waits for, or not. `left` is how long all that is left takes at least, in seconds."""
-        return cls(aside=False, later=not front, urgency=-issue.priority, idle=way * EARLY < left, new=NEW.get(phase_of(phase), 0), way=-way, place=place)
+        new, urgency = NEW.get(phase_of(phase), 0), -issue.priority
+        return cls(aside=False, spare=way < left, later=not front, urgency=urgency, idle=way * EARLY < left, new=new, way=-way, place=place)

@@ -21,7 +21,7 @@ from adw.mirror import Hub, find_hub
 from flows.deliver import delivered
 from flows.delivery import Delivery
 from flows.labels import label
-from flows.work import threads
+from flows.threads import threads
 
 
 def choices(schema: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from benchmarks.machine import Book
 from benchmarks.measure import measured
 from benchmarks.real import by_claude, replayed
 from benchmarks.trial import served
-from flows.work import threads
+from flows.threads import threads
 
 FILE = "bench.jsonl"
 

@@ -24,7 +24,8 @@ from flows.delivery import Delivery, run_name
 from flows.reports import publish
 from flows.shards import base_tested
 from flows.start import begun
-from flows.work import Work, threads
+from flows.threads import threads
+from flows.work import Work
 
 MOST = 10_000  # issues at once: each has a thread, made when it is needed
 LOOK_EACH = 0.5  # seconds between looks at what was added

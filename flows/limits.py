@@ -53,7 +53,7 @@ class Throttle:
 
     def __init__(self, journal: Journal) -> None:
         self._journal, self._reader = journal, journal.reader(from_now=True)
-        self._pace = Pace(0)
+        self._pace, self._usual = Pace(0), 0
         self._over = threading.Event()
 
     @property
@@ -62,10 +62,11 @@ class Throttle:
         return self._pace.now if self._pace.now < self._pace.configured else inf
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Follow during the block, from the limit that is set when it begins."""
+    def kept(self, agents: int) -> Iterator[None]:
+        """Follow during the block, in which so many agents are at the model at once at most."""
         with get_client(sync_client=True) as client:
-            self._pace = Pace(client.read_concurrency_limit_by_tag(LLM).concurrency_limit)
+            self._usual = client.read_concurrency_limit_by_tag(LLM).concurrency_limit
+        self._pace = Pace(min(agents, self._usual))
         thread = threading.Thread(target=self._follow, name="throttle", daemon=True)
         thread.start()
         try:
@@ -74,7 +75,7 @@ class Throttle:
             self._over.set()
             thread.join()
             if self._pace.now < self._pace.configured:
-                self._set(self._pace.configured)
+                self._set(self._usual)
 
     def _follow(self) -> None:
         while not self._over.wait(EACH):
@@ -84,9 +85,9 @@ class Throttle:
                     self._pace.turned_away(event["timestamp"])
             self._pace.time(time.time())
             if self._pace.now != before:
-                self._set(self._pace.now)
+                self._set(self._pace.now if self._pace.now < self._pace.configured else self._usual)
 
     def _set(self, limit: int) -> None:
         with suppress(httpx.HTTPError, PrefectException), get_client(sync_client=True) as client:  # it is tried again at the next change
             client.create_concurrency_limit(tag=LLM, concurrency_limit=limit)
-            self._journal.event("limit", now=limit, configured=self._pace.configured)
+            self._journal.event("limit", now=min(limit, self._pace.configured), configured=self._pace.configured)

@@ -6,16 +6,21 @@ phase is submitted only when there is room for it, to the worker that has it. Wi
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
+from typing import TypeVar
 
 from adw.errors import AdwError, Interrupted
 from adw.rank import Rank
 
+T = TypeVar("T")
 EACH = 0.1  # seconds between looks at what changes by itself: who is wanted, whether the run goes on, free memory
+AT_ONCE = 2  # who get ready at the same time
+PATIENCE = 1.0  # seconds that one is thought to need for that at most
 
 
 def never() -> bool:
@@ -43,6 +48,10 @@ class Wish:
     asks_model: bool = False
     unwanted: Callable[[], bool] = never
     exclusive: frozenset[str] = frozenset()  # what nobody else at work may have
+    since: float = 0.0  # when it came to the line, by the monotonic clock
+    near: "Future[None]" = field(default_factory=Future)  # its turn is near
+    called: float = 0.0  # when it was told so
+    ready: bool = False  # it has asked for its slot
     place: "Future[str]" = field(default_factory=Future)
     told: bool = False  # that it waits for memory
 
@@ -92,17 +101,21 @@ class Places:
 
         Interrupted if nobody wants it any more before that.
         """
-        try:
-            with self._guard:
-                self._check()
-                self._waiting.append(wish)
-                self._settle()
-            yield self._place(wish)
-        finally:
-            with self._guard:
-                self._at_work.pop(wish, None)
-                self._waiting = [other for other in self._waiting if other is not wish]
-                self._settle()
+        wish.ready = True
+        with self._in_line(wish):
+            yield self._answer(wish, wish.place)
+
+    @contextmanager
+    def ahead(self, wish: Wish) -> Iterator[None]:
+        """For the block, one stands in line, which begins when its turn is near: it gets ready there, and then asks for its slot (`lent`).
+
+        As many as there are slots are ready at most, and none that would have a model wait for it. A slot that gets free goes to the first
+        in line all the same, ready or not. Interrupted if nobody wants it any more before that.
+        """
+        wish.ready = False
+        with self._in_line(wish):
+            self._answer(wish, wish.near)
+            yield
 
     @contextmanager
     def watched(self, check: Callable[[], None]) -> Iterator[None]:
@@ -113,6 +126,7 @@ class Places:
             while not over.wait(EACH):
                 with self._guard:
                     self._settle()
+                    self._call(self._far())
 
         threading.Thread(target=watch, name="places", daemon=True).start()
         try:
@@ -120,9 +134,26 @@ class Places:
         finally:
             over.set()
 
-    def _place(self, wish: Wish) -> str:
+    @contextmanager
+    def _in_line(self, wish: Wish) -> Iterator[None]:
+        """For the block, one stands in line, or has its slot; again, if it had left."""
         try:
-            return wish.place.result()
+            with self._guard:
+                self._check()
+                if wish not in self._waiting and wish not in self._at_work:
+                    wish.since, wish.near, wish.place = time.monotonic(), Future(), Future()
+                    self._waiting.append(wish)
+                self._settle()
+            yield
+        finally:
+            with self._guard:
+                self._at_work.pop(wish, None)
+                self._waiting = [other for other in self._waiting if other is not wish]
+                self._settle()
+
+    def _answer(self, wish: Wish, asked: "Future[T]") -> T:
+        try:
+            return asked.result()
         except CancelledError:
             self._check()
             msg = f"nobody waits for {wish.phase} of {wish.issue} any more"
@@ -133,11 +164,28 @@ class Places:
         over = self._over()
         for wish in [wish for wish in self._waiting if over or wish.unwanted()]:
             self._waiting.remove(wish)
+            wish.near.cancel()
             wish.place.cancel()
         if self._waiting and self._free():
             for wish in sorted(self._waiting, key=lambda wish: wish.rank()):
                 if not self._let_in(wish):
                     break
+        self._call([wish for wish in self._at_work if not (wish.ready or wish.near.done())])
+
+    def _far(self) -> list[Wish]:
+        """Who may be called next, though there is no slot yet; called only now and then, as those who have just got slots are to begin first."""
+        if sum(wish.near.done() for wish in self._waiting) >= self.slots:
+            return []
+        far = [wish for wish in self._waiting if not (wish.ready or wish.near.done() or (wish.asks_model and self._models() < inf))]
+        return sorted(far, key=lambda wish: wish.rank())[:1]
+
+    def _call(self, wishes: Sequence[Wish]) -> None:
+        """Have some get ready in this order. Not all at once: that would be slow for each, and the first would gain nothing by being first."""
+        now = time.monotonic()
+        coming = sum(wish.near.done() and not wish.ready and now - wish.called < PATIENCE for wish in (*self._at_work, *self._waiting))
+        for wish in wishes[: max(0, AT_ONCE - coming)]:
+            wish.called = now
+            wish.near.set_result(None)
 
     def _over(self) -> bool:
         try:

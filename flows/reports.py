@@ -28,7 +28,7 @@ class Moving:
 
     def __init__(self, hub: Hub, journal: Journal) -> None:
         self._reader, self._over = journal.reader(), threading.Event()
-        self._key = _key(f"{hub.place.slug}-progress")
+        self._key, self._told = _key(f"{hub.place.slug}-progress"), (0.0, "")
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -49,8 +49,12 @@ class Moving:
 
     def _update(self, made: UUID) -> None:
         sentence = self._sentence()
+        now = (self._reader.progress.percent, sentence)
+        if now == self._told:
+            return
         with suppress(httpx.HTTPError, PrefectException):
-            update_progress_artifact(made, self._reader.progress.percent, description=sentence)
+            update_progress_artifact(made, now[0], description=sentence)
+            self._told = now
 
     def _sentence(self) -> str:
         """How far the run is now, in a line."""

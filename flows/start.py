@@ -37,9 +37,10 @@ from flows.remembering import remembering
 from flows.reports import Moving
 from flows.sidings import faced, look_up, make_line, tidy
 from flows.telling import Telling
+from flows.threads import start_cluster
 from flows.tracking import tracked
 from flows.watch import Watch
-from flows.work import Work, start_cluster
+from flows.work import Work
 from tasks.secrets import forge_tokens, of_notices
 
 
@@ -85,7 +86,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
             if any(issue.id not in landed for issue in work.issues):
                 work.memory.begin()
             stack.enter_context(places.watched(cluster.check if cluster else proc.go_on))
-            stack.enter_context(throttle.kept())
+            stack.enter_context(throttle.kept(config.agent.requests or work.most))
             stack.enter_context(Monitor(journal, Pool(hub, config.pool).folder).kept())
             stack.enter_context(at_desk(config, journal))  # for the whole run, though phases come and go
         yield work

@@ -4,21 +4,17 @@ import contextvars
 import inspect
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, wait
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-import dask
-import dask.config
-from distributed import LocalCluster
 from prefect import Task, tags
 from prefect.cache_policies import CacheKeyFnPolicy
-from prefect.context import FlowRunContext
 from prefect.exceptions import CancelledRun
-from prefect_dask.task_runners import DaskTaskRunner
 
 from adw import branches, durations, guard, proc, results, siding
 from adw.config import override
@@ -37,7 +33,7 @@ from adw.siding import Siding
 from adw.tracker.people import People
 from adw.train import Train
 from adw.upstream import Upstream
-from flows.cluster import QUIET, Cluster
+from flows.cluster import Cluster
 from flows.places import Places, Wish, never
 from flows.remembering import recalled
 from tasks import phases as tasks
@@ -48,7 +44,6 @@ if TYPE_CHECKING:
     from flows.checks import Checks
     from flows.telling import Telling
 
-SPARE_THREADS = 4  # for what needs no slot
 WAITED = 0.1  # seconds for a slot, from which on it is told
 KINDS: dict[str, Any] = {"plan": Plan, "build": Change, "test": Verdict, "review": Verdict, "document": Change}  # of a check: Verdict; of a piece: as the whole
 
@@ -227,21 +222,34 @@ class Work:
         if known is not None:
             done = Done(known, cached=True) if self.cluster else self._done_here(call, known=True)
         else:
-            began = time.monotonic()
-            with self.places.lent(self._wish(call)) as place:
-                self._tell_of_waiting(call, time.monotonic() - began)
-                asked = self._reminded(call)
-                done = self._done_there(self.cluster, place, asked) if self.cluster else self._done_here(asked)
+            done = self._done_in_turn(call, self._wish(call))
         self.end(Step(call.issue.id, name))
         return done
 
-    def _tell_of_waiting(self, call: Call, seconds: float) -> None:
-        """Say in the journal that a phase had to wait for its slot."""
-        if seconds > WAITED:
-            self.journal.event("waited for slot", **self.order(call).fields, seconds=round(seconds, 3))
+    def _done_in_turn(self, call: Call, wish: Wish) -> Done:
+        """Have a phase run on whoever lends it a slot. Here, where that is near, Prefect and Dask begin it meanwhile.
+
+        But not if it asks a model that only so many may ask at once: from its beginning it counts as one of them.
+        """
+        limited = wish.asks_model and self.site.config.agent.requests
+        if self.cluster or limited:
+            with self._lent(call, wish) as place:
+                asked = self._reminded(call)
+                return self._done_there(self.cluster, place, asked) if self.cluster else self._done_here(asked)
+        with self.places.ahead(wish):
+            return self._done_here(self._reminded(call), turn=partial(self._lent, call, wish))
+
+    @contextmanager
+    def _lent(self, call: Call, wish: Wish) -> Iterator[str]:
+        """For the block, a phase has its slot; that it had to wait for that is in the journal."""
+        with self.places.lent(wish) as place:
+            seconds = time.monotonic() - wish.since
+            if seconds > WAITED:
+                self.journal.event("waited for slot", **self.order(call).fields, seconds=round(seconds, 3))
+            yield place
 
     def _reminded(self, call: Call) -> Call:
-        """The same, with what is recalled for it; when it has its slot, so that it is what is known then, and asked for what runs only."""
+        """The same, with what is recalled for it; when its turn is near, so that it is what is known then, and asked for what runs only."""
         found = recalled(self, call)
         return replace(call, args=(*call.args, found)) if found else call
 
@@ -268,12 +276,10 @@ class Work:
             exclusive=frozenset(call.exclusive),
         )
 
-    def _done_here(self, call: Call, *, known: bool = False) -> Done:
+    def _done_here(self, call: Call, *, known: bool = False, turn: wanted.Turn = nullcontext) -> Done:
         """Have a phase run in a thread of this process. What is known asks no model, so it does not wait for others who do."""
         task = call.task.with_options(tags=["known"]) if known else call.task
-        with tags(*self._about(task)), nullcontext() if known else dask.annotate(resources={"agent": 1}):  # type: ignore[attr-defined]
-            future = task.submit(self.site, *call.args)
-        with wanted.minded(future.task_run_id, call.unwanted):
+        with tags(*self._about(task)), wanted.minded(lambda: task.submit(self.site, *call.args), call.unwanted, turn) as future:
             try:
                 return Done(future.result(), future.state.name == "Cached", str(future.task_run_id))
             except CancelledRun as no:
@@ -320,32 +326,3 @@ class Work:
         if noes:
             raise AgentFailed("\n\n".join(noes))
         return found
-
-
-def threads() -> Any:
-    """The task runner of flows that run phases: threads of the flow's own process, as many as there are slots."""
-    return DaskTaskRunner(cluster_class=local_cluster, cluster_kwargs={"slots": 1})  # type: ignore[arg-type]
-
-
-def local_cluster(slots: int) -> LocalCluster:
-    """Threads of this process: agents and tests are processes already."""
-    dask.config.set(QUIET)
-    return LocalCluster(  # type: ignore[no-untyped-call]
-        n_workers=1,
-        processes=False,
-        threads_per_worker=slots + SPARE_THREADS,
-        resources={"agent": slots},
-        dashboard_address=None,
-        memory_limit=0,
-    )
-
-
-def start_cluster(slots: int) -> None:
-    """Make this flow's cluster, before any thread submits to it: at a first submit by several threads at once, each would make one."""
-    context = FlowRunContext.get()
-    if context is None or not isinstance(context.task_runner, DaskTaskRunner):
-        msg = "deliver needs a DaskTaskRunner"
-        raise TypeError(msg)
-    if not context.task_runner.address:
-        context.task_runner.cluster_kwargs["slots"] = slots
-    _ = context.task_runner.client

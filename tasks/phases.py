@@ -114,11 +114,23 @@ def kept(  # noqa: PLR0913 - as of what is made once, and what to say of it
     believed: Callable[[Result], bool] = results.whatever,
     told: Mapping[str, object] | None = None,  # in the event that says how it ended
 ) -> Result:
-    """Run a phase once for its key, with its events in the journal. One that is told to end has no result: its task run is cancelled."""
+    """Run a phase once for its key, when it is its turn, with its events in the journal.
+
+    Its turn is over when it has its result: keeping that, and telling of it, is in nobody's way. One that is told to end has no result:
+    its task run is cancelled.
+    """
     tag([order.issue])
-    with records.about(order.id), site.journal().timed(order, **traced(order)) as mark, wanted.heard():
+    with records.about(order.id), site.journal().told(order, **traced(order)) as mark, wanted.heard(), ExitStack() as turn:
+
+        def made() -> tuple[Result, str]:
+            result = make()
+            turn.close()
+            return result
+
         try:
-            result, found = results.once(site.hub(), order, key, kind, make, believed)
+            turn.enter_context(wanted.turn())
+            mark.begin()
+            result, found = results.once(site.hub(), order, key, kind, made, believed)
         except Interrupted as no:
             mark.state = "cut"
             return cast("Result", wanted.given_up(str(no)))

@@ -62,7 +62,7 @@ async def _connected(scheduler: str, slots: int, folder: str) -> Any:
     """A Dask worker that is known to the scheduler; AdwError if that does not answer."""
     from distributed import Worker  # noqa: PLC0415
 
-    from flows.work import SPARE_THREADS  # noqa: PLC0415
+    from flows.threads import SPARE_THREADS  # noqa: PLC0415
 
     try:
         worker = Worker(

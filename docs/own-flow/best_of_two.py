@@ -11,7 +11,8 @@ from flows.delivery import Delivery
 from flows.issues import land_in_turn
 from flows.reports import publish
 from flows.start import begun
-from flows.work import Work, threads
+from flows.threads import threads
+from flows.work import Work
 from tasks import build, document, plan, review, test
 
 

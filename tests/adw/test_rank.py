@@ -32,13 +32,13 @@ def test_test_review_and_documentation_of_equal_issues_are_equals() -> None:
     assert of("test") == of("review") == of("document")
 
 
-def test_the_longest_way_is_begun_before_it_is_all_that_is_left_but_behind_the_train_and_what_is_more_urgent() -> None:
+def test_the_longest_way_is_begun_before_it_is_all_that_is_left_and_before_the_train_and_what_is_more_urgent_once_it_is() -> None:
     left = 60.0
     order = [
+        of("plan", way=70, left=left),
         of("test", way=20, front=True, left=left),
         of("test", way=20, priority=1, left=left),
         of("build", way=50, left=left),
-        of("plan", way=70, left=left),
         of("test", way=20, left=left),
         of("build", way=30, left=left),
     ]

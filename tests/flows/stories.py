@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,6 +26,7 @@ from flows.issues import delivered
 from flows.places import Offer, Places
 from flows.rails import Rails
 from flows.work import Call, Done, Work
+from tasks import wanted
 
 TRIES = 6  # more than any issue of a story needs that lands at all
 FATES = ("lands", "never", "second", "red", "hopeless", "unfit", "crash")
@@ -122,12 +124,13 @@ done
 class Direct(Work):
     """Phases in this process, and no Prefect server; all else is as in any run."""
 
-    def _done_here(self, call: Call, *, known: bool = False) -> Done:  # noqa: ARG002
+    def _done_here(self, call: Call, *, known: bool = False, turn: wanted.Turn = nullcontext) -> Done:  # noqa: ARG002
         elsewhere = proc.unwanted.set(call.unwanted)
         try:
             for _ in range(3):
                 try:
-                    value = call.task.fn(self.site, *call.args)
+                    with turn():
+                        value = call.task.fn(self.site, *call.args)
                 except Transient as no:
                     failed = no
                     continue
@@ -166,13 +169,13 @@ class Stage:
     def set(self) -> None:
         """Make the hub and what the agents need to know."""
         remembered = self.folder / "story"
-        for issue, wanted in zip(self.issues, self.story.issues, strict=True):
+        for issue, asked in zip(self.issues, self.story.issues, strict=True):
             mine = remembered / issue.id
             mine.mkdir(parents=True)
-            (mine / "fate").write_text(wanted.fate)
-            (mine / "shared").write_text(f"shared{wanted.shared}" if wanted.shared >= 0 else "")
+            (mine / "fate").write_text(asked.fate)
+            (mine / "shared").write_text(f"shared{asked.shared}" if asked.shared >= 0 else "")
             for name in ("paired", "flaky", "parts"):
-                if getattr(wanted, name):
+                if getattr(asked, name):
                     (mine / name).touch()
         (self.folder / "agent.sh").write_text(AGENT)
         (self.folder / "test.sh").write_text(TEST)

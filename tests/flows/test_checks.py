@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from flows.checks import Checks
 from flows.places import Offer, Places
 from flows.rails import Rails
 from flows.work import Call, Done
+from tasks import wanted
 from tests.conftest import make_site
 from tests.flows.stories import Direct
 
@@ -32,10 +34,10 @@ class Bench(Direct):
     against: BaseException | None = None  # what comes of each phase of an issue, or by a name
     whom = "(base)"
 
-    def _done_here(self, call: Call, *, known: bool = False) -> Done:
+    def _done_here(self, call: Call, *, known: bool = False, turn: wanted.Turn = nullcontext) -> Done:
         if self.against and self.whom in {call.issue.id, call.task.name}:
             raise self.against
-        return super()._done_here(call, known=known)
+        return super()._done_here(call, known=known, turn=turn)
 
     def _have_done(self, call: Call, do: Callable[[Call], Done]) -> None:
         self.submitted.append(call)

@@ -206,3 +206,93 @@ def test_what_only_one_may_have_is_waited_for_without_a_slot_and_others_go_by(ma
     waiters.give("a")
     until(lambda: len(waiters.got) == 3)
     assert waiters.got == ["a", "c", "b"]
+
+
+class Coming:
+    """A thread that gets ready when it is called, and then asks for its slot and keeps it, as it is told to."""
+
+    def __init__(self, places: Places, one: Wish) -> None:
+        self.called, self.got, self.ask, self.over = threading.Event(), threading.Event(), threading.Event(), threading.Event()
+        self.failed: list[BaseException] = []
+        self.thread = threading.Thread(target=self._come, args=[places, one])
+        self.thread.start()
+        until(lambda: one in places._waiting or one in places.at_work)  # noqa: SLF001 - nothing else tells that it has come so far
+
+    def _come(self, places: Places, one: Wish) -> None:
+        try:
+            with places.ahead(one):
+                self.called.set()
+                self.ask.wait(20)
+                with places.lent(one):
+                    self.got.set()
+                    self.over.wait(20)
+        except Interrupted as no:
+            self.failed.append(no)
+
+    @staticmethod
+    def end(*those: "Coming") -> None:
+        for one in those:
+            one.ask.set()
+            one.over.set()
+        for one in those:
+            one.thread.join(20)
+
+
+def test_as_many_as_there_are_slots_get_ready_before_there_is_one_the_first_in_line_first_and_none_for_a_model_that_is_short(
+    make: Callable[..., Waiters],
+) -> None:
+    limit = [inf]
+    waiters = make(models=lambda: limit[0], only=2)
+    places = waiters.places
+    for name in ("now", "then"):
+        waiters.wait(wish(name))
+    limit[0] = 9
+    with places.watched(lambda: None):
+        asks = Coming(places, wish("asks", 9, asks_model=True))
+        others = [Coming(places, wish(name, priority)) for name, priority in {"last": 0, "second": 1, "first": 2}.items()]
+        until(lambda: others[1].called.is_set() and others[2].called.is_set())
+        for other in others[1:]:
+            other.ask.set()
+        assert [others[0].called.is_set(), asks.called.is_set()] == [False, False]
+        waiters.give("now")
+        until(asks.called.is_set)
+        assert not others[1].got.is_set(), "a slot goes to the first in line, ready or not"
+        waiters.give("then")
+        until(others[2].got.is_set)
+        Coming.end(asks, *others)
+
+
+def test_at_most_two_get_ready_at_the_same_time_and_one_that_takes_long_holds_nobody_up() -> None:
+    places = Places()
+    places.update({"only": Offer(4)})
+    with places.watched(lambda: None):
+        all_of = [Coming(places, wish(str(number))) for number in range(4)]
+        assert [one.called.is_set() for one in all_of] == [True, True, False, False]
+        all_of[1].ask.set()
+        until(all_of[2].called.is_set)
+        assert not all_of[3].called.is_set()
+        until(all_of[3].called.is_set)
+        Coming.end(*all_of)
+
+
+def test_a_slot_that_was_given_back_is_asked_for_again_by_who_tries_again() -> None:
+    places, one = Places(), wish()
+    places.update({"only": Offer(1)})
+    with places.ahead(one):
+        with places.lent(one):
+            assert places.at_work == [one]
+        assert places.at_work == []
+        with places.lent(one) as place:
+            assert (place, places.at_work) == ("only", [one])
+    assert (places.at_work, places.waiting) == ([], 0)
+
+
+def test_who_is_wanted_no_more_gets_not_even_ready(make: Callable[..., Waiters]) -> None:
+    waiters, over = make(only=1), threading.Event()
+    waiters.wait(wish("now"))
+    one = Coming(waiters.places, wish("b", unwanted=over.is_set))
+    over.set()
+    with waiters.places.watched(lambda: None):
+        until(lambda: one.failed)
+    assert not one.called.is_set()
+    Coming.end(one)
