@@ -12,7 +12,7 @@ from benchmarks.levels import Level
 from benchmarks.machine import Book
 from benchmarks.trial import Ran, Trial, phases, told
 
-AROUND = 0.5  # seconds around the beginning or the end of a phase in which adw does not only wait
+AROUND = 2.0  # seconds around the beginning or the end of a phase in which adw does not only wait: its events are sent by then
 
 
 def measured(  # noqa: PLR0913 - what is measured, how, and where

@@ -13,8 +13,10 @@ from adw.memory import stores
 from adw.memory.border import Border
 from adw.memory.model import Memory
 from adw.mirror import find_hub, sync
-from adw.model import Arrival, Attempt, Candidate, Change, Issue, Plan
+from adw.model import PHASES, Arrival, Attempt, Candidate, Change, Issue, Plan
 from adw.phases import Site
+from adw.tracker.model import Card
+from adw.tracker.spool import Spool
 from benchmarks.machine import Book, watched
 from benchmarks.memory import SCOPE, labelled, made_up, question
 from benchmarks.small import git, repository, timed
@@ -34,7 +36,7 @@ def measure(folder: Path, book: Book, repeat: int, submit: Callable[[], None]) -
 
 def _measure(folder: Path, book: Book, repeat: int, submit: Callable[[], None]) -> None:
     whole = FULL.limits.best
-    for what, times, do in [*of_git(folder), ("a task of Prefect's that does nothing", _pieces() + 1, submit), *of_memory(folder)]:
+    for what, times, do in [*of_git(folder), ("a task of Prefect's that does nothing", _pieces() + 1, submit), *of_memory(folder), *of_tracker(folder)]:
         do()
         took: list[float] = []
         with watched() as seen:
@@ -112,3 +114,16 @@ def of_memory(folder: Path) -> Iterator[Thing]:
         count(),
     )
     yield f"a recall among {MEMORIES} memories", _pieces() - 12, lambda: border.recall(partial(question, prompts, next(numbers)))
+
+
+def of_tracker(folder: Path) -> Iterator[Thing]:
+    """What an issue or a phase has come to, kept for the tracker until it is told. Nothing waits for that."""
+    spool, numbers = Spool(folder / "spool"), count()
+    (folder / "spool").mkdir()
+    tasks = 1 + len(PHASES)  # each begins and ends
+
+    def note() -> None:
+        last = f"change {next(numbers)}"
+        spool.put([Card(issue="a-1", phase="build", title="build: Add a", text="please", status="doing", assignee="claude", last=last)])
+
+    yield "a change noted for the tracker, beside the run", 2 * tasks, note

@@ -104,8 +104,11 @@ def _notes(table: Table, found: Mapping[str, Sequence[Line]]) -> Iterator[str]:
     times = {len(some) for some in found.values()}
     said = f"{min(times)} to {max(times)} times each" if len(times) > 1 else f"{times.pop()} times each"
     busy = loads(lines)
+    minutes = {level: some[0]["minute"] for level, some in found.items()}
+    usual = max(minutes.values())
+    shorter = "; ".join(f"{minute:g} s for {level}" for level, minute in minutes.items() if minute != usual)
     yield (
-        f"{lines[0]['minute']:g} s for a minute of the analysis; {said}; {machine['cores']} cores, {machine['memory_gb']:g} GB, {machine['system']}; "
+        f"{usual:g} s for a minute of the analysis{f' ({shorter})' if shorter else ''}; {said}; {machine['cores']} cores, {machine['memory_gb']:g} GB, {machine['system']}; "
         + (f"others were at work, too: {busy}" if busy else "nothing else to do")
         + "."
     )
