@@ -204,23 +204,19 @@ def _over(keeper: "Popen[bytes]", seconds: float) -> bool:
     return True
 
 
-if sys.platform == "linux":
-
-    def _rest(pid: int, seconds: float) -> None:
-        """Wait for at most so long, but not beyond the end of a child that was not waited for: the kernel tells of that at once."""
-        file = os.pidfd_open(pid)
-        try:
-            poll = select.poll()
-            poll.register(file, select.POLLIN)
-            poll.poll(None if math.isinf(seconds) else math.ceil(seconds * 1000))
-        finally:
-            os.close(file)
-
-else:
-
-    def _rest(pid: int, seconds: float) -> None:  # noqa: ARG001
-        """Wait a moment."""
-        time.sleep(min(0.02, seconds))
+def _rest(pid: int, seconds: float) -> None:
+    """Wait for at most so long, but not beyond the end of a child: Linux tells of that at once."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # the kernel is too old, or whoever killed it has waited for it
+            file = os.pidfd_open(pid)
+            try:
+                poll = select.poll()
+                poll.register(file, select.POLLIN)
+                poll.poll(None if math.isinf(seconds) else math.ceil(seconds * 1000))
+            finally:
+                os.close(file)
+            return
+    time.sleep(min(0.02, seconds))
 
 
 def keepers() -> list[int]:

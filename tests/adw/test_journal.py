@@ -33,6 +33,16 @@ def test_an_event_carries_where_it_belongs(journal: Journal) -> None:
     }
 
 
+def test_a_phase_that_was_cut_before_it_ran_leaves_no_trace_and_one_that_runs_is_timed_from_then(journal: Journal) -> None:
+    with journal.told(ORDER) as mark:
+        mark.state = "cut"
+    assert (journal.events()[0], mark.seconds) == ([], 0.0)
+    with journal.told(ORDER) as mark:
+        assert not mark.begun
+        mark.begin()
+    assert [event["state"] for event in journal.events()[0]] == ["running", "done"]
+
+
 def test_a_phase_is_timed(journal: Journal) -> None:
     with journal.timed(ORDER) as mark:
         mark.state = "no"
