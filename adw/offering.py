@@ -8,7 +8,7 @@ from pathlib import Path
 from adw import branches, lock, proposal, results
 from adw.config import Config
 from adw.errors import Blocked, Declined, GitBusy
-from adw.github.client import Client, Token, reached
+from adw.github.client import Client, Tell, Token, reached
 from adw.github.forge import Forge
 from adw.github.people import People
 from adw.github.pulls import Pull, Pulls
@@ -92,13 +92,15 @@ def show(hub: Upstream, config: Config, client: Client, issue: Issue, change: Sh
         return pull
 
 
-def propose(hub: Upstream, config: Config, arrival: Arrival, base: str, token: Token, facts: Facts) -> Offer:  # noqa: PLR0913 - what, where to, and what is told of it
+def propose(  # noqa: PLR0913 - what, where to, and what is told of it
+    hub: Upstream, config: Config, arrival: Arrival, base: str, token: Token, facts: Facts, tell: Tell
+) -> Offer:
     """Leave an issue's branch, here and at the remote, and a pull request onto its base branch: the one there is, if there is one.
 
-    Blocked if a person's commits or decision are in the way. Killed anywhere, it is found as far as it came, and goes on from there.
+    `tell` is told what is waited for. Blocked if a person's commits or decision are in the way. Killed anywhere, it is found as far as it came, and goes on from there.
     """
     issue, branch = arrival.issue, branches.name(arrival.issue)
-    with lock.held(_lock(hub, issue)), lock.held(hub.place.locks / "proposing"), reached(forge(hub, config), token, Tags(hub.place.answers)) as client:
+    with lock.held(_lock(hub, issue)), lock.held(hub.place.locks / "proposing"), reached(forge(hub, config), token, Tags(hub.place.answers), tell) as client:
         pulls = Pulls(client)
         pull = pulls.find(branch)
         if pull and (sha := merged(hub, issue, pull)):

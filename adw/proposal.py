@@ -35,7 +35,7 @@ def finished(hub: Hub, config: Config, issue: Issue, sha: str, facts: Facts) -> 
     said = {phase: report.verdicts(hub.mirror, issue.key, phase, sha) for phase in ("review", *config.checks)}
     lines = ["<!-- adw -->", *_wanted(hub, issue), "## Verdicts", "", f"- test: passed (`{config.test.command}`)"]
     lines += [f"- {phase}: {'flaky' if found[-1].flaky else 'passed' if found[-1].passed else 'no'}" for phase, found in said.items() if found]
-    if said["review"] and said["review"][-1].passed:
+    if said["review"] and said["review"][-1].passed and said["review"][-1].log.strip():
         lines += ["", "## Review", "", _quoted(said["review"][-1].log)]
     return "\n".join([*lines, "", source(facts), "<!-- /adw -->"])
 
@@ -55,7 +55,7 @@ def _wanted(hub: Hub, issue: Issue) -> list[str]:
     """The lines that say what was asked for, and what was to be done about it."""
     lines = [f"Closes {issue.id}", ""] if at_github(issue) else []
     lines += [_quoted(issue.body), ""] if issue.body else []
-    if plan := report.newest_plan(hub, issue):
+    if (plan := report.newest_plan(hub, issue)) and plan.text.strip():
         lines += ["## Plan", "", _quoted(plan.text), ""]
     return lines
 

@@ -100,7 +100,7 @@ def write(hub: Hub, config: Config, agents: int = 0) -> list[str]:
     said = [_block(kind, hub, getattr(config, table)) for table, kind in KINDS.items()]
     said += [
         *_secrets(config.secrets),
-        limit(config.agent.requests, 2 * max(config.pool.size, agents)),  # as many again get ready, and ask nothing before they have a slot
+        limit(config.agent.requests, 3 * max(config.pool.size, agents)),  # twice as many may be ready, and ask nothing before they have a slot
     ]
     return [line for line in said if line]
 

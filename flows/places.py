@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from math import inf
 from typing import TypeVar
 
@@ -67,6 +68,7 @@ class Places:
         self._waiting: list[Wish] = []  # in the order in which they came
         self._at_work: dict[Wish, str] = {}
         self._offered: dict[str, Offer] = {}
+        self._moved = False  # who is next may have changed
 
     @property
     def slots(self) -> int:
@@ -92,7 +94,7 @@ class Places:
     def update(self, offered: Mapping[str, Offer]) -> None:
         """Workers came or went, or lend more or less."""
         with self._guard:
-            self._offered = dict(offered)
+            self._offered, self._moved = dict(offered), True
             self._settle()
 
     @contextmanager
@@ -109,8 +111,9 @@ class Places:
     def ahead(self, wish: Wish) -> Iterator[None]:
         """For the block, one stands in line, which begins when its turn is near: it gets ready there, and then asks for its slot (`lent`).
 
-        As many as there are slots are ready at most, and none that would have a model wait for it. A slot that gets free goes to the first
-        in line all the same, ready or not. Interrupted if nobody wants it any more before that.
+        Near is the turn of as many as there are slots, and of none that would have a model wait for it. Who is called and then overtaken
+        stays ready; twice as many are at most. A slot that gets free goes to the first in line all the same, ready or not. Interrupted if
+        nobody wants it any more before that.
         """
         wish.ready = False
         with self._in_line(wish):
@@ -126,7 +129,7 @@ class Places:
             while not over.wait(EACH):
                 with self._guard:
                     self._settle()
-                    self._call(self._far())
+                    self._call(self._next())
 
         threading.Thread(target=watch, name="places", daemon=True).start()
         try:
@@ -143,10 +146,12 @@ class Places:
                 if wish not in self._waiting and wish not in self._at_work:
                     wish.since, wish.near, wish.place = time.monotonic(), Future(), Future()
                     self._waiting.append(wish)
+                    self._moved = True
                 self._settle()
             yield
         finally:
             with self._guard:
+                self._moved = True
                 self._at_work.pop(wish, None)
                 self._waiting = [other for other in self._waiting if other is not wish]
                 self._settle()
@@ -172,12 +177,14 @@ class Places:
                     break
         self._call([wish for wish in self._at_work if not (wish.ready or wish.near.done())])
 
-    def _far(self) -> list[Wish]:
-        """Who may be called next, though there is no slot yet; called only now and then, as those who have just got slots are to begin first."""
-        if sum(wish.near.done() for wish in self._waiting) >= self.slots:
+    def _next(self) -> list[Wish]:
+        """Who is to be called next, though there is no slot yet; one, and only now and then, as those who have just got slots are to begin first."""
+        if not self._moved:
             return []
-        far = [wish for wish in self._waiting if not (wish.ready or wish.near.done() or (wish.asks_model and self._models() < inf))]
-        return sorted(far, key=lambda wish: wish.rank())[:1]
+        first = nsmallest(self.slots, self._waiting, key=lambda wish: wish.rank())
+        far = [wish for wish in first if not (wish.ready or wish.near.done() or (wish.asks_model and self._models() < inf))]
+        self._moved = bool(far)
+        return far[:1] if sum(wish.near.done() for wish in self._waiting) < 2 * self.slots else []
 
     def _call(self, wishes: Sequence[Wish]) -> None:
         """Have some get ready in this order. Not all at once: that would be slow for each, and the first would gain nothing by being first."""

@@ -54,12 +54,12 @@ def threads() -> Any:
 
 
 def local_cluster(slots: int) -> LocalCluster:
-    """Threads for so many phases at work, as many whose turn is near, and some more."""
+    """Threads for so many phases at work, twice as many that are ready for a slot, and some more."""
     dask.config.set(QUIET)
     return LocalCluster(  # type: ignore[no-untyped-call]
         n_workers=1,
         processes=False,
-        threads_per_worker=2 * slots + SPARE_THREADS,
+        threads_per_worker=3 * slots + SPARE_THREADS,
         dashboard_address=None,
         memory_limit=0,
     )

@@ -296,7 +296,7 @@ def offer(site: Site, arrival: Arrival, base: str, facts: Facts) -> Offer:
     with arriving(site, arrival) as mark:
         hub = upstream.facing(cast("Hub", site.hub()), site.config.landing)
         if isinstance(hub, Upstream):
-            made = offering.propose(hub, site.config, arrival, base, github_token(site.config), facts)
+            made = offering.propose(hub, site.config, arrival, base, github_token(site.config), facts, lambda text: site.journal().event("note", text=text))
         else:
             made = offering.leave(hub, arrival)
         mark.state = "done"

@@ -42,6 +42,20 @@ def test_the_text_has_the_plan_and_the_verdicts_and_no_log_of_tests(there: There
     assert "secret" not in text
 
 
+def test_a_plan_and_a_review_that_say_nothing_leave_no_empty_block_in_the_text(there: There, site: Site, what: Arrival) -> None:
+    results.record(there.far, site.order(ISSUE, "plan"), "p" * 24, Plan(text="\n"), there.far.tip())
+    results.record(there.far, site.order(ISSUE, "review"), "r" * 24, Verdict(passed=True, log=""), there.far.tip())
+    text = proposal.finished(there.far, there.config, ISSUE, what.candidate.sha, FACTS)
+    assert [part in text for part in ("## Plan", "## Review", "- review: passed")] == [False, False, True]
+
+
+def test_a_rate_limit_that_a_pull_request_waits_for_is_told_of(there: There, what: Arrival) -> None:
+    limit = no(403, "You have exceeded a secondary rate limit", **{"retry-after": "0"})
+    there.github.upset = lambda _method, _path: limit if len(there.github.asked) == 1 else None
+    assert there.propose(what).place
+    assert [text.rpartition("; ")[2] for text in there.told] == ["asking again"]
+
+
 def test_the_text_ends_with_the_trailer_so_that_a_squash_keeps_it(there: There, what: Arrival) -> None:
     there.propose(what)
     there.github.squash("adw/i1", f"Add i1 (#1)\n\n{there.github.pulls[0]['body']}")

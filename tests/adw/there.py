@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from adw import offering, proposal, upstream
 from adw.config import Config, GitHubConfig, LandingConfig
@@ -32,9 +32,10 @@ class There:
     github: fake_github.GitHub
     repository: Repository
     origin: Repository
+    told: list[str] = field(default_factory=list)  # what was waited for
 
     def propose(self, what: Arrival, base: str = "main") -> Offer:
-        return offering.propose(self.far, self.config, what, base, lambda _host: TOKEN, FACTS)
+        return offering.propose(self.far, self.config, what, base, lambda _host: TOKEN, FACTS, self.told.append)
 
     def show(self, what: Arrival, base: str = "main", standing: str = proposal.JUDGED) -> Pull | None:
         """Have a change seen that is still being judged."""

@@ -238,28 +238,30 @@ class Coming:
             one.thread.join(20)
 
 
-def test_as_many_as_there_are_slots_get_ready_before_there_is_one_the_first_in_line_first_and_none_for_a_model_that_is_short(
-    make: Callable[..., Waiters],
-) -> None:
+def test_the_first_in_line_get_ready_before_there_is_a_slot_and_none_for_a_model_that_is_short(make: Callable[..., Waiters]) -> None:
     limit = [inf]
-    waiters = make(models=lambda: limit[0], only=2)
+    waiters = make(models=lambda: limit[0], only=3)
     places = waiters.places
-    for name in ("now", "then"):
+    for name in ("now", "then", "later"):
         waiters.wait(wish(name))
     limit[0] = 9
     with places.watched(lambda: None):
         asks = Coming(places, wish("asks", 9, asks_model=True))
-        others = [Coming(places, wish(name, priority)) for name, priority in {"last": 0, "second": 1, "first": 2}.items()]
-        until(lambda: others[1].called.is_set() and others[2].called.is_set())
-        for other in others[1:]:
-            other.ask.set()
-        assert [others[0].called.is_set(), asks.called.is_set()] == [False, False]
+        last, second, first = (Coming(places, wish(name, priority)) for name, priority in {"last": 0, "second": 1, "first": 2}.items())
+        until(lambda: first.called.is_set() and second.called.is_set())
+        assert [last.called.is_set(), asks.called.is_set()] == [False, False]
+        first.ask.set()
+        second.ask.set()
+        urgent = Coming(places, wish("urgent", 5))
+        until(urgent.called.is_set)
         waiters.give("now")
         until(asks.called.is_set)
-        assert not others[1].got.is_set(), "a slot goes to the first in line, ready or not"
+        assert [first.got.is_set(), urgent.got.is_set()] == [False, False], "a slot goes to the first in line, ready or not"
+        urgent.ask.set()
         waiters.give("then")
-        until(others[2].got.is_set)
-        Coming.end(asks, *others)
+        until(urgent.got.is_set)
+        assert not first.got.is_set()
+        Coming.end(asks, last, second, first, urgent)
 
 
 def test_at_most_two_get_ready_at_the_same_time_and_one_that_takes_long_holds_nobody_up() -> None:
