@@ -36,6 +36,7 @@ __all__ = [
     "go_on",
     "heard",
     "held",
+    "insist",
     "keepers",
     "kept",
     "spawn",
@@ -118,8 +119,16 @@ def stopped() -> bool:
 
 def go_on() -> None:
     """Interrupted if this process was told to end all work, or the current task is wanted no more: called before more of it is begun."""
-    if _stop.is_set() or unwanted.get()():
-        msg = "interrupted: `adw resume` goes on where it was" if _stop.is_set() else "nobody waits for it any more"
+    insist()
+    if unwanted.get()():
+        msg = "nobody waits for it any more"
+        raise Interrupted(msg)
+
+
+def insist() -> None:
+    """Interrupted if this process was told to end all work; the same for all its tasks."""
+    if stopped():
+        msg = "interrupted: `adw resume` goes on where it was"
         raise Interrupted(msg)
 
 

@@ -112,7 +112,7 @@ class Cluster:
 
     def check(self) -> None:
         """Interrupted if the run was told to end, ConnectionError if the scheduler is lost."""
-        proc.go_on()
+        proc.insist()
         if self._lost or self._client.status != "running":
             raise ConnectionError(self.lose())
 

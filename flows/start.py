@@ -85,7 +85,7 @@ def begun(delivery: Delivery) -> Iterator[Work]:
         if not delivery.dry_run:
             if any(issue.id not in landed for issue in work.issues):
                 work.memory.begin()
-            stack.enter_context(places.watched(cluster.check if cluster else proc.go_on))
+            stack.enter_context(places.watched(cluster.check if cluster else proc.insist))
             stack.enter_context(throttle.kept(config.agent.requests or work.most))
             stack.enter_context(Monitor(journal, Pool(hub, config.pool).folder).kept())
             stack.enter_context(at_desk(config, journal))  # for the whole run, though phases come and go

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from adw import proc
 from adw.errors import Interrupted
 from adw.model import Issue
 from adw.rank import Rank
@@ -150,6 +151,17 @@ def test_when_there_is_nothing_to_wait_for_any_more_all_who_wait_are_told(make: 
         with pytest.raises(ConnectionError, match="lost"), waiters.places.lent(wish("d")):
             pass
     assert waiters.places.waiting == 0
+
+
+def test_a_task_that_nobody_wants_any_more_sends_nobody_else_away_when_it_gives_its_slot_back(make: Callable[..., Waiters]) -> None:
+    waiters = make(only=1)
+    with waiters.places.watched(proc.insist):
+        with waiters.places.lent(wish("now")):
+            waiters.wait(wish("b"))
+            token = proc.unwanted.set(lambda: True)
+        proc.unwanted.reset(token)
+        until(lambda: waiters.got or waiters.failed)
+    assert (waiters.got, waiters.failed) == (["b"], [])
 
 
 def test_who_waits_for_the_model_is_passed_by_who_asks_none(make: Callable[..., Waiters]) -> None:
