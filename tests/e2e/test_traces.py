@@ -43,8 +43,11 @@ def test_from_a_line_of_a_log_to_the_transcript_the_task_run_and_the_commit_and_
     assert build["task_runs"] == [task_run["id"]]
     (flow_run,) = ask(adw.home, "flow_runs/filter", flow_runs={"tags": {"all_": ["adw", "issue:a", f"repository:{slug(adw)}"]}})
     assert list(build["flow_runs"]) == [flow_run["id"]]
-    told = lambda: ask(adw.home, "logs/filter", logs={"task_run_id": {"any_": [task_run["id"]]}})  # noqa: E731
-    until(lambda: any(one["message"].startswith(f"{line['id']} ") for one in told()))  # the server takes it up when it can
+
+    def logged() -> list[str]:
+        return [one["message"] for one in ask(adw.home, "logs/filter", logs={"task_run_id": {"any_": [task_run["id"]]}})]
+
+    until(lambda: any(message.startswith(f"{line['id']} ") for message in logged()))  # the server takes it up when it can
     (page,) = ask(adw.home, "artifacts/filter", artifacts={"task_run_id": {"any_": [task_run["id"]]}})
     assert line["id"] in page["data"]
 
