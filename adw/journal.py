@@ -40,7 +40,7 @@ class Mark:
 
     def __init__(self, tell: Callable[[], None]) -> None:
         self.more: dict[str, Any] = {}  # fields of the event
-        self._tell, self._began = tell, 0.0
+        self._tell, self._began, self._ended = tell, 0.0, 0.0
 
     def begin(self) -> None:
         """Tell that it runs."""
@@ -54,8 +54,12 @@ class Mark:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
-        return time.monotonic() - self._began if self.begun else 0.0
+        """From when it began to its end, or to now."""
+        return (self._ended or time.monotonic()) - self._began if self.begun else 0.0
+
+    def end(self) -> None:
+        """It has a result, which is still to be kept and told of."""
+        self._ended = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)

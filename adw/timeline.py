@@ -182,7 +182,8 @@ class _Told:
         elif state == "cached":
             self._bars.append(Bar(*key, at, at, state, host))
         else:
-            self._bars.append(Bar(*key, since, at, state, host, self._given.pop(key, 0.0)))
+            ended = min(at, since + event.get("seconds", at - since))  # it had given its slot back when its result was kept
+            self._bars.append(Bar(*key, since, ended, state, host, self._given.pop(key, 0.0)))
 
     def _approval(self, at: float, event: Event) -> None:
         if event["state"] == "wanted":

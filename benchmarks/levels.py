@@ -35,6 +35,10 @@ class Level:
         """What is delivered, with a minute of so many seconds."""
         return Workload.alike(self.switches.features, minute) if self.plain else Workflow.of(self.switches, minute)
 
+    def planned(self, minute: float) -> dict[str, float]:
+        """What each phase and piece takes by itself."""
+        return self.workload(minute).seconds if self.plain else self.switches.planned(minute)
+
     def limits(self, minute: float) -> tuple[float, float, float]:
         """Seconds for the same one after another, what no schedule is shorter than, and the best schedule that is found."""
         workload = self.workload(minute)

@@ -28,7 +28,7 @@ def measured(  # noqa: PLR0913 - what is measured, how, and where
     if ran.folder and level.picture:
         _draw(ran, ran.folder, book.file.with_suffix(""), level)
     if ran.folder:
-        about |= {"used": _used(ran, ran.folder), "where": list(steps(ran.events, switches.planned(minute)))}
+        about |= {"used": _used(ran, ran.folder), "where": list(steps(ran.events, level.planned(minute)))}
     book.note(ran.seen, **about, **_spent(ran, switches.features), phases={name: median(took) for name, took in phases(ran.events).items()})
     return about
 
@@ -48,7 +48,8 @@ def _used(ran: Ran, folder: Path) -> dict[str, Any]:
     """What adw's monitor saw in a run; and how much of a core adw took on average while nothing began or ended."""
     windows = usage.read(folder / "resources.jsonl")
     moments = [event["timestamp"] for event in ran.events if event["event"] == "phase"]
-    quiet = [window for window in windows if not any(window.since - AROUND < at < window.until + AROUND for at in moments)]
+    within = [window for window in windows if min(moments) < window.since and window.until < max(moments)]  # behind that, reports are written
+    quiet = [window for window in within if not any(window.since - AROUND < at < window.until + AROUND for at in moments)]
     waiting = usage.summed(quiet)
     calls = sum(event["calls"] for event in told(ran.events, "spent")) / (ran.wall / 60)
     return {**usage.flat(windows), "calls": calls, "waiting_cpu": waiting.mean.adw_cpu if waiting else None}

@@ -124,6 +124,7 @@ def kept(  # noqa: PLR0913 - as of what is made once, and what to say of it
 
         def made() -> tuple[Result, str]:
             result = make()
+            mark.end()
             turn.close()
             return result
 
