@@ -15,7 +15,9 @@ from typing import Any
 import httpx
 from prefect import tags
 from prefect.client.schemas.objects import State
+from prefect.events.worker import EventsWorker
 from prefect.exceptions import PrefectException
+from prefect.logging.handlers import APILogWorker
 
 from adw import proc
 from adw.cli.supervise import INTERRUPTED, TRY_AGAIN
@@ -27,6 +29,7 @@ from flows.deliver import deliver
 from flows.delivery import Delivery
 
 END_LIMIT = 20  # seconds for an end in good order
+SEND_LIMIT = 3.0  # seconds
 INFRASTRUCTURE = (httpx.HTTPError, PrefectException, ConnectionError, TimeoutError)
 
 
@@ -113,8 +116,15 @@ def _beat(heart: Path) -> None:
         time.sleep(1)
 
 
+def _send() -> None:
+    """Have Prefect send what it has not sent yet: logs, and the last states of task runs. A server that does not answer is not waited for."""
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=SEND_LIMIT)
+
+
 if __name__ == "__main__":
     status = main(Path(sys.argv[1]))
+    _send()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # Prefect's and Dask's threads would take seconds to end; all that matters is written
