@@ -75,7 +75,8 @@ class Throttle:
             self._over.set()
             thread.join()
             if self._pace.now < self._pace.configured:
-                self._set(self._usual)
+                self._pace.now = self._pace.configured
+                self._set()
 
     def _follow(self) -> None:
         while not self._over.wait(EACH):
@@ -85,9 +86,9 @@ class Throttle:
                     self._pace.turned_away(event["timestamp"])
             self._pace.time(time.time())
             if self._pace.now != before:
-                self._set(self._pace.now if self._pace.now < self._pace.configured else self._usual)
+                self._set()
 
-    def _set(self, limit: int) -> None:
+    def _set(self) -> None:
         with suppress(httpx.HTTPError, PrefectException), get_client(sync_client=True) as client:  # it is tried again at the next change
-            client.create_concurrency_limit(tag=LLM, concurrency_limit=limit)
-            self._journal.event("limit", now=min(limit, self._pace.configured), configured=self._pace.configured)
+            client.create_concurrency_limit(tag=LLM, concurrency_limit=int(min(self.now, self._usual)))
+            self._journal.event("limit", now=self._pace.now, configured=self._pace.configured)

@@ -279,11 +279,12 @@ class Work:
     def _done_here(self, call: Call, *, known: bool = False, turn: wanted.Turn = nullcontext) -> Done:
         """Have a phase run in a thread of this process. What is known asks no model, so it does not wait for others who do."""
         task = call.task.with_options(tags=["known"]) if known else call.task
-        with tags(*self._about(task)), wanted.minded(lambda: task.submit(self.site, *call.args), call.unwanted, turn) as future:
-            try:
-                return Done(future.result(), future.state.name == "Cached", str(future.task_run_id))
-            except CancelledRun as no:
-                raise Interrupted(str(no)) from no
+        with tags(*self._about(task)), wanted.minded(call.unwanted, turn):
+            future = task.submit(self.site, *call.args)
+        try:
+            return Done(future.result(), future.state.name == "Cached", str(future.task_run_id))
+        except CancelledRun as no:
+            raise Interrupted(str(no)) from no
 
     def _done_there(self, cluster: Cluster, place: str, call: Call) -> Done:
         """Have a phase run on another worker, which finds in the hub what it needs."""

@@ -120,7 +120,7 @@ def kept(  # noqa: PLR0913 - as of what is made once, and what to say of it
     its task run is cancelled.
     """
     tag([order.issue])
-    with records.about(order.id), site.journal().told(order, **traced(order)) as mark, wanted.heard(), ExitStack() as turn:
+    with records.about(order.id), site.journal().told(order, **traced(order)) as mark, ExitStack() as turn:
 
         def made() -> tuple[Result, str]:
             result = make()

@@ -1,13 +1,14 @@
-"""Who waits for a task run of this process: what it begins by when it is its turn, and is ended by, with Prefect told the truth, once nobody does."""
+"""Who waits for a task run: what it holds while it works, and that it is ended once nobody does, with Prefect told the truth.
 
-import threading
+A task run of this process runs in a copy of the context that it was submitted in (`flows/threads.py`), so both are in there.
+"""
+
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from contextvars import ContextVar
+from typing import Any
 
 from prefect import State
-from prefect.runtime import task_run
 from prefect.states import Cancelled
 from prefect.transactions import get_transaction
 
@@ -15,60 +16,23 @@ from adw import proc
 
 Turn = Callable[[], AbstractContextManager[object]]
 
-
-class Submitted(Protocol):
-    """A task run that was submitted, as Prefect's futures are."""
-
-    @property
-    def task_run_id(self) -> object:
-        """Whose id this is."""
-
-
-Run = TypeVar("Run", bound=Submitted)
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiter:
-    unwanted: Callable[[], bool]
-    turn: Turn
-
-
-_waiters: dict[str, _Waiter] = {}  # by the id of the task run
-_submitting = threading.Lock()  # a task run has its id, and may begin, before we know that
+_turn: ContextVar[Turn] = ContextVar("turn", default=nullcontext)
 
 
 @contextmanager
-def minded(submit: Callable[[], Run], unwanted: Callable[[], bool], turn: Turn = nullcontext) -> Iterator[Run]:
-    """For the block, somebody waits for a task run that is submitted, for as long as they say; it works while it holds its turn."""
-    with _submitting:
-        run = submit()
-        mine = str(run.task_run_id)
-        _waiters[mine] = _Waiter(unwanted, turn)
-    try:
-        yield run
-    finally:
-        del _waiters[mine]
-
-
-def turn() -> AbstractContextManager[object]:
-    """What the current task run holds while it works; nothing, if nobody in this process waits for it."""
-    mine = str(task_run.id)
-    if mine not in _waiters:
-        with _submitting:  # for as long as it may be about to come
-            pass
-    waiter = _waiters.get(mine)
-    return waiter.turn() if waiter else nullcontext()
-
-
-@contextmanager
-def heard() -> Iterator[None]:
-    """For the block, what the current task run runs is ended once nobody waits for it any more."""
-    mine, elsewhere = str(task_run.id), proc.unwanted.get()
-    token = proc.unwanted.set(lambda: elsewhere() or ((waiter := _waiters.get(mine)) is not None and waiter.unwanted()))
+def minded(unwanted: Callable[[], bool], turn: Turn = nullcontext) -> Iterator[None]:
+    """What is submitted in the block works while it holds its turn, and is ended once nobody waits for it any more."""
+    ends, holds = proc.unwanted.set(unwanted), _turn.set(turn)
     try:
         yield
     finally:
-        proc.unwanted.reset(token)
+        proc.unwanted.reset(ends)
+        _turn.reset(holds)
+
+
+def turn() -> AbstractContextManager[object]:
+    """What the current task run holds while it works; nothing, if it was submitted without, as on another host."""
+    return _turn.get()()
 
 
 def given_up(why: str) -> State[Any]:

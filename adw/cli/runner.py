@@ -29,7 +29,7 @@ from flows.deliver import deliver
 from flows.delivery import Delivery
 
 END_LIMIT = 20  # seconds for an end in good order
-SEND_LIMIT = 3.0  # seconds
+SEND_LIMIT = 3.0  # seconds that Prefect's server is waited for, for logs and again for states
 INFRASTRUCTURE = (httpx.HTTPError, PrefectException, ConnectionError, TimeoutError)
 
 
@@ -117,7 +117,7 @@ def _beat(heart: Path) -> None:
 
 
 def _send() -> None:
-    """Have Prefect send what it has not sent yet: logs, and the last states of task runs. A server that does not answer is not waited for."""
+    """Have Prefect send what it has not sent yet: logs, and the last states of task runs. A server that does not answer is not waited for long."""
     for worker in (APILogWorker, EventsWorker):
         worker.drain_all(timeout=SEND_LIMIT)
 

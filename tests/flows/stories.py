@@ -11,7 +11,7 @@ from typing import Any
 
 from prefect import State
 
-from adw import durations, graph, landing, proc
+from adw import durations, graph, landing
 from adw.config import AgentConfig, ChecksConfig, Config, Group, PoolConfig, SandboxConfig
 from adw.errors import Interrupted, Transient
 from adw.journal import Journal
@@ -125,12 +125,10 @@ class Direct(Work):
     """Phases in this process, and no Prefect server; all else is as in any run."""
 
     def _done_here(self, call: Call, *, known: bool = False, turn: wanted.Turn = nullcontext) -> Done:  # noqa: ARG002
-        elsewhere = proc.unwanted.set(call.unwanted)
-        try:
+        with wanted.minded(call.unwanted, turn):
             for _ in range(3):
                 try:
-                    with turn():
-                        value = call.task.fn(self.site, *call.args)
+                    value = call.task.fn(self.site, *call.args)
                 except Transient as no:
                     failed = no
                     continue
@@ -138,8 +136,6 @@ class Direct(Work):
                     raise Interrupted(str(value.message))
                 return Done(value, cached=False)
             raise failed
-        finally:
-            proc.unwanted.reset(elsewhere)
 
     def land(self, arrivals: "list[Arrival]") -> bool:  # type: ignore[override]
         marks = [self.site.order(arrival.issue, "land", arrival.attempt) for arrival in arrivals]

@@ -1,22 +1,13 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import copy_context
 
-import pytest
-
+from adw import proc
 from tasks import wanted
 
 
-@dataclass
-class Submitted:
-    """What is known of a task run once it was submitted."""
-
-    task_run_id: str = "1"
-
-
-def test_a_task_run_that_begins_before_its_id_is_known_holds_its_turn_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PREFECT__RUNTIME__TASK_RUN__ID", "1")  # as Prefect has it for code that is tried without a run
+def test_what_is_submitted_holds_its_turn_and_is_unwanted_wherever_it_runs_and_what_comes_after_is_not() -> None:
     told: list[str] = []
 
     @contextmanager
@@ -27,18 +18,14 @@ def test_a_task_run_that_begins_before_its_id_is_known_holds_its_turn_all_the_sa
 
     def work() -> None:
         with wanted.turn():
-            told.append("at work")
+            told.append(f"unwanted: {proc.unwanted.get()()}")
 
-    thread = threading.Thread(target=work)
-
-    def submit() -> Submitted:
-        thread.start()
-        thread.join(0.3)  # it would have ended, had it not waited for us
-        return Submitted()
-
-    with wanted.minded(submit, lambda: False, lent):
-        thread.join(20)
-    assert told == ["lent", "at work", "given back"]
+    with wanted.minded(lambda: True, lent):
+        thread = threading.Thread(target=copy_context().run, args=[work])
+    thread.start()
+    thread.join(20)
+    work()
+    assert told == ["lent", "unwanted: True", "given back", "unwanted: False"]
 
 
 def test_a_task_run_that_nobody_here_waits_for_has_no_turn_to_hold() -> None:
