@@ -314,8 +314,14 @@ class Git:
 
     def text(self, commit: str, path: str) -> str:
         """The text of a file in a commit; empty if there is no such file."""
-        status, out, _ = self.call("show", f"{commit}:{path}")
-        return out if status == 0 else ""
+        return self.texts(commit, path)[0]
+
+    def texts(self, commit: str, *paths: str) -> list[str]:
+        """The texts of files in a commit, asked for at once; empty where there is no such file."""
+        with tempfile.TemporaryFile() as out:
+            self.call("cat-file", "--batch", given="".join(f"{commit}:{path}\n" for path in paths), into=out)
+            out.seek(0)
+            return [_blob(out) for _ in paths]
 
     def blobs(self, commit: str, paths: Sequence[str]) -> dict[str, str]:
         """The blobs that a commit has at paths, which may be none of a path at all."""
@@ -436,10 +442,20 @@ def _words(said: str) -> str:
     return "\n".join([why[1], *filter(None, hooks)]) if why else said
 
 
+def _blob(out: BinaryIO) -> str:
+    """The next text of what `cat-file --batch` printed; empty if it is none."""
+    kind, _, size = out.readline().decode(errors="replace").strip().rpartition(" ")
+    if not size.isdigit():
+        return ""  # "missing", or "ambiguous"
+    text = out.read(int(size)).decode(errors="replace")
+    out.read(1)
+    return text if kind.endswith(" blob") else ""
+
+
 def author(hub: Git) -> dict[str, str]:
     """Who commits: the user of the hub, or adw where git knows none. Without dates: git takes the time of the commit."""
-    name, mail = (hub.call("config", "--get", key)[1].strip() for key in ("user.name", "user.email"))
-    return signed(name or "adw", mail or "adw@localhost")
+    said = dict(line.partition("\n")[::2] for line in hub.call("config", "-z", "--get-regexp", r"^user\.(name|email)$")[1].split("\0"))
+    return signed(said.get("user.name", "").strip() or "adw", said.get("user.email", "").strip() or "adw@localhost")
 
 
 def signed(name: str, mail: str) -> dict[str, str]:
@@ -449,8 +465,8 @@ def signed(name: str, mail: str) -> dict[str, str]:
 
 def change_of(git: Git, sha: str) -> Change:
     """The change that a commit is; its parent is the commit it was built on."""
-    base = git.run("rev-parse", f"{sha}^")
-    return Change(sha=sha, tree=git.tree_of(sha), base=base, base_tree=git.tree_of(base))
+    base, tree, base_tree = git.run("rev-parse", f"{sha}^", f"{sha}^{{tree}}", f"{sha}^^{{tree}}").split()
+    return Change(sha=sha, tree=tree, base=base, base_tree=base_tree)
 
 
 def git_version() -> str:

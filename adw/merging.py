@@ -19,8 +19,12 @@ MINUTES = 15.0  # that a command may take to write a file anew
 
 def merged(mirror: Git, config: MergeConfig, change: Change, onto: str) -> Merged:
     """A change merged onto a commit, by git and the rules that need no slot."""
-    rules = [mirror.text(onto, ".gitattributes"), *(f"{pattern} merge=union" for pattern in config.union)]
-    return mirror.rebased(change, onto, "\n".join(rules) + "\n")
+    return mirror.rebased(change, onto, attributes(mirror, config, onto))
+
+
+def attributes(mirror: Git, config: MergeConfig, onto: str) -> str:
+    """The rules that git merges by onto a commit, as the text of a gitattributes file."""
+    return "\n".join([mirror.text(onto, ".gitattributes"), *(f"{pattern} merge=union" for pattern in config.union)]) + "\n"
 
 
 def clean(mirror: Git, config: MergeConfig, change: Change, onto: str) -> str:

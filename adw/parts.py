@@ -163,11 +163,12 @@ def part_prompt(  # noqa: PLR0913 - as a build, and which part
 
 
 def merged(site: Site, plan: Plan, attempt: Attempt, parts: Sequence[Part], changes: Sequence[Change]) -> Whole:
-    """All parts merged in their order, by git and the rules that need no slot; what git does not merge is left out. A pure function."""
-    mirror, config = site.hub().mirror, site.config.merge
+    """All parts merged in their order, by git and the rules of their base; what git does not merge is left out. A pure function."""
+    mirror = site.hub().mirror
     onto, apart, left = attempt.base, list[Change](), list[str]()
+    rules = merging.attributes(mirror, site.config.merge, onto)
     for part, change in zip(parts, changes, strict=True):
-        found = merging.merged(mirror, config, change, onto)
+        found = mirror.merge(onto, change.sha, rules)
         if found.conflicts:
             apart.append(change)
             left.append(f"{part.title}: it conflicts with parts before it in {_named(found.conflicts)}, and is not in these files yet")

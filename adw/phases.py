@@ -103,7 +103,6 @@ def told(site: Site, issue: Issue, commit: str, phase: str, **values: str) -> st
     git, config = site.hub().mirror, site.config
     common = {
         "issue": prompts.fence("issue", issue.body, title=issue.title) + (f"\n\n{FLAGGED.format(flag=issue.flag)}" if issue.flag else ""),
-        "conventions": prompts.conventions(git, commit),
         "test": config.test.command,
         "docs": ", ".join(config.docs),
         "refuse": " or ".join(config.review.refuse) or "any",

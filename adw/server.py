@@ -29,6 +29,7 @@ from adw.model import digest
 PORTS = (*range(4210, 4220), 0)  # the first that is free; 0 is any
 START_LIMIT = 120  # seconds
 IDLE_MINUTES = 30.0
+UNASKED = {"PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false"}  # else each client that writes asks for a token first, which our server has not
 WORK_POOL = "adw"  # where `adw serve` looks for runs
 KEEP_DAYS = 30.0  # how long the history of runs is kept
 LOOPBACK = "127.0.0.1"
@@ -52,7 +53,7 @@ class Server:
 
     def environment(self) -> dict[str, str]:
         """What a process needs in its environment to use it."""
-        own = {"PREFECT_HOME": str(folder()), "PREFECT_PROFILES_PATH": str(folder() / "profiles.toml")} if self.own else {}
+        own = {"PREFECT_HOME": str(folder()), "PREFECT_PROFILES_PATH": str(folder() / "profiles.toml"), **UNASKED} if self.own else {}
         login = {"PREFECT_API_AUTH_STRING": self.login} if self.login else {}
         return {**UNUSED, "PREFECT_API_URL": self.api, **unencrypted.settings(self.api), **own, **login}
 
@@ -202,6 +203,8 @@ def _bind(host: str, *ports: int) -> socket.socket:
     for port in ports:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections have it from here: uvicorn, which is given a number, does not see that this is TCP. Without it each answer takes 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             listener.bind((host, port))
             listener.listen(512)

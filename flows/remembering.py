@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from adw import decisions, results
 from adw.memory import lessons
-from adw.memory.border import Border
+from adw.memory.border import Border, aside
 from adw.memory.model import Memory, Store
 from adw.memory.partition import partition
 from adw.memory.question import question
@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 ASK = {"plan", "build", "review"}
 SWITCH = "ADW_MEMORY"  # `off` in the environment: for a host that is thrown away, where importing Mem0 in each run is for nothing
 SHOWN = 300  # characters of a memory in the journal
+
+
+def prepare(config: "Config") -> None:
+    """Have Mem0 imported while the run waits for the server and for git, as that takes most of a second. What is wrong with it is told when it is opened."""
+    if config.memory.mode != "off" and os.environ.get(SWITCH) != "off":
+        aside(_imported, "import of Mem0")
+
+
+def _imported() -> None:
+    from adw.memory import stores  # noqa: PLC0415 - late, as below
+
+    stores.prepare()
 
 
 @contextmanager

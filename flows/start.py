@@ -33,7 +33,7 @@ from flows.lending import Lending, insist_on_memory
 from flows.limits import Throttle
 from flows.maintain import reconcile
 from flows.places import Places
-from flows.remembering import remembering
+from flows.remembering import prepare, remembering
 from flows.reports import Moving
 from flows.sidings import faced, look_up, make_line, tidy
 from flows.telling import Telling
@@ -143,7 +143,10 @@ def _told(journal: Journal) -> Iterator[None]:
 
 def _settled(hub: Hub, journal: Journal, delivery: Delivery) -> Config:
     """The configuration, once Blocks, what crashes left, and the mirror are as they should be."""
-    for line in blocks.write(hub, hub.config(), delivery.agents or 0):
+    written = hub.config()
+    if not delivery.dry_run:
+        prepare(written)
+    for line in blocks.write(hub, written, delivery.agents or 0):
         journal.event("note", text=line)
     config = configured(hub, delivery)
     said = reconcile(Pool(hub, config.pool))

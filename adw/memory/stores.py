@@ -45,10 +45,11 @@ def place() -> Path:
 
 
 def prepare() -> None:
-    """See to it that Mem0, when it is imported, asks nobody outside, and keeps its own file in adw's folder."""
+    """Import Mem0, so that it asks nobody outside, and keeps its own file in adw's folder."""
     os.environ["MEM0_TELEMETRY"] = "False"  # on, it looks up outside hosts, and a process without network ends seconds later
     os.environ.setdefault("MEM0_DIR", str(home() / "mem0"))
     logging.getLogger("mem0").setLevel(logging.CRITICAL)  # it praises what is not installed, and logs memories; what goes wrong is raised, too
+    import mem0  # noqa: F401, PLC0415
 
 
 def lexical(folder: Path, scope: str) -> "Lexical":

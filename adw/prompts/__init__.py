@@ -6,7 +6,7 @@ output of a tool, is fenced: between tags that it cannot close, as their name is
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from string import Template
@@ -71,10 +71,9 @@ def wanted(form: type[BaseModel]) -> str:
     return SCHEMA.format(schema=json.dumps(answers.schema(form)))
 
 
-def conventions(git: Git, commit: str) -> str:
+def conventions(texts: Iterable[str]) -> str:
     """What the repository says of itself to those who work on it, each file fenced; empty if it says nothing."""
-    found = {name: text for name in CONVENTIONS if (text := git.text(commit, name))}
-    fenced = [fence("conventions", text[:CONVENTIONS_HEAD], file=name) for name, text in found.items()]
+    fenced = [fence("conventions", text[:CONVENTIONS_HEAD], file=name) for name, text in zip(CONVENTIONS, texts, strict=True) if text]
     return "\n\n".join(["The repository's own conventions:", *fenced]) if fenced else ""
 
 
@@ -84,10 +83,10 @@ def fill(name: str, **values: str) -> str:
 
 
 def of_phase(git: Git, commit: str, phase: str, **values: str) -> str:
-    """The prompt of a phase as it is sent, the repository's own if it has one. Misuse if that has names that nobody fills in."""
-    own = git.text(commit, f"{FOLDER}/{phase}.md")
+    """The prompt of a phase as it is sent, the repository's own if it has one, with its conventions. Misuse if it has names that nobody fills in."""
+    *said, own = git.texts(commit, *CONVENTIONS, f"{FOLDER}/{phase}.md")
     where = f"{FOLDER}/{phase}.md" if own else phase
-    return _filled(body(own or shipped(phase), where), where, {"rules": RULES, **values})
+    return _filled(body(own or shipped(phase), where), where, {"rules": RULES, "conventions": conventions(said), **values})
 
 
 def own(git: Git, commit: str, name: str) -> str:

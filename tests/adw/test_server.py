@@ -1,6 +1,7 @@
 """adw's own Prefect server as far as it is there before it answers: its login, and whom it is for."""
 
 import json
+import socket
 import ssl
 import stat
 from collections.abc import Iterator
@@ -131,3 +132,10 @@ def test_clients_of_a_server_without_tls_read_one_certificate_instead_of_all(hom
     assert file.parent == home / "prefect"
     assert len(ssl.create_default_context(cafile=str(file)).get_ca_certs()) == 1
     assert setting not in Server("https://prefect.example/api", own=False).environment()
+
+
+def test_what_the_server_says_is_sent_at_once_though_uvicorn_does_not_see_that_its_socket_is_tcp() -> None:
+    with server._bind("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):  # noqa: SLF001 - what the server is given
+        taken, _ = listener.accept()
+        with taken:
+            assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
