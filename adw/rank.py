@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from adw.model import Issue, phase_of
 
-NEW = {"plan": 2, "build": 1}  # what begins something new waits for what is built already
+NEW = {"plan": 2, "build": 1, "build-integrate": 0}  # what begins something new waits for what is built already, be it in parts
 
 
 # What is built already goes before what is new, so that it lands soon. But when little is left, the longest way must be begun, or the
@@ -31,5 +31,5 @@ class Rank(NamedTuple):
     @classmethod
     def of(cls, issue: Issue, phase: str, way: float, place: int, *, front: bool, left: float = inf) -> "Rank":  # noqa: PLR0913 - all that counts
         """The rank of a phase: of what the next landing waits for, or not. `left` is how long all that is left takes at least, in seconds."""
-        new, urgency = NEW.get(phase_of(phase), 0), -issue.priority
+        new, urgency = NEW.get(phase, NEW.get(phase_of(phase), 0)), -issue.priority
         return cls(aside=False, spare=way < left, later=not front, urgency=urgency, idle=way * EARLY < left, new=new, way=-way, place=place)

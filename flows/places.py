@@ -22,6 +22,7 @@ T = TypeVar("T")
 EACH = 0.1  # seconds between looks at what changes by itself: who is wanted, whether the run goes on, free memory
 AT_ONCE = 2  # who get ready at the same time
 PATIENCE = 1.0  # seconds that one is thought to need for that at most
+KEPT = 1.0  # seconds that a slot is kept for what comes behind a phase: so long the flow may need to see what that is
 
 
 def never() -> bool:
@@ -49,6 +50,7 @@ class Wish:
     asks_model: bool = False
     unwanted: Callable[[], bool] = never
     exclusive: frozenset[str] = frozenset()  # what nobody else at work may have
+    behind: Callable[[], Rank] | None = None  # the rank of what comes of its issue once it has ended
     since: float = 0.0  # when it came to the line, by the monotonic clock
     near: "Future[None]" = field(default_factory=Future)  # its turn is near
     called: float = 0.0  # when it was told so
@@ -67,6 +69,7 @@ class Places:
         self._guard = threading.Lock()
         self._waiting: list[Wish] = []  # in the order in which they came
         self._at_work: dict[Wish, str] = {}
+        self._kept: dict[str, tuple[Callable[[], Rank], float]] = {}  # for what is to come of issues: its rank, and until when
         self._offered: dict[str, Offer] = {}
         self._moved = False  # who is next may have changed
 
@@ -152,8 +155,10 @@ class Places:
         finally:
             with self._guard:
                 self._moved = True
-                self._at_work.pop(wish, None)
+                worked = self._at_work.pop(wish, None) is not None
                 self._waiting = [other for other in self._waiting if other is not wish]
+                if worked and wish.behind and not self._asked_by(wish.issue):
+                    self._kept[wish.issue] = wish.behind, time.monotonic() + KEPT
                 self._settle()
 
     def _answer(self, wish: Wish, asked: "Future[T]") -> T:
@@ -172,10 +177,22 @@ class Places:
             wish.near.cancel()
             wish.place.cancel()
         if self._waiting and self._free():
-            for wish in sorted(self._waiting, key=lambda wish: wish.rank()):
+            kept = self._to_come()
+            for wish in sorted((*self._waiting, *kept), key=lambda wish: wish.rank()):
                 if not self._let_in(wish):
                     break
+            self._at_work = {wish: place for wish, place in self._at_work.items() if wish not in kept}
         self._call([wish for wish in self._at_work if not (wish.ready or wish.near.done())])
+
+    def _to_come(self) -> list[Wish]:
+        """What will want a slot in a moment, as what it waits for has just ended."""
+        now = time.monotonic()
+        self._kept = {issue: (rank, until) for issue, (rank, until) in self._kept.items() if until > now and not self._asked_by(issue)}
+        return [Wish(issue, "to come", rank) for issue, (rank, _) in self._kept.items()]
+
+    def _asked_by(self, issue: str) -> bool:
+        """Whether a phase of an issue is at work, or in line."""
+        return any(wish.issue == issue for wish in (*self._at_work, *self._waiting))
 
     def _next(self) -> list[Wish]:
         """Who is to be called next, though there is no slot yet; one, and only now and then, as those who have just got slots are to begin first."""
@@ -210,7 +227,7 @@ class Places:
         free = self._free()
         fitting = {address: share for address, share in free.items() if self._fits(wish, address)}
         if fitting:
-            self._waiting.remove(wish)
+            self._waiting = [other for other in self._waiting if other is not wish]
             self._at_work[wish] = max(fitting, key=lambda address: fitting[address])
             wish.place.set_result(self._at_work[wish])
             return bool(self._free())

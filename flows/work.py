@@ -27,6 +27,7 @@ from adw.mirror import Hub
 from adw.model import PHASES, Arrival, Attempt, Candidate, Change, Issue, Order, Outcome, Plan, Verdict, phase_of
 from adw.offering import Said
 from adw.partition import Partition
+from adw.parts import INTEGRATE
 from adw.phases import Site
 from adw.rank import Rank
 from adw.siding import Siding
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from flows.telling import Telling
 
 WAITED = 0.1  # seconds for a slot, from which on it is told
+BEHIND = {"plan": "build", "part": INTEGRATE, INTEGRATE: "test", "build": "test"}  # what an issue needs a slot for next
 KINDS: dict[str, Any] = {"plan": Plan, "build": Change, "test": Verdict, "review": Verdict, "document": Change}  # of a check: Verdict; of a piece: as the whole
 
 
@@ -257,23 +259,25 @@ class Work:
         """What a phase asks for, and its rank: a function, as the train moves meanwhile."""
         issue, phase, config = call.issue, call.task.name, self.site.config
         base, reserved = call.task.fn in {tasks.test_base.fn, tasks.shard_base.fn, tasks.check_base.fn}, config.reserved(phase)
-        like = phase_of(phase) if phase_of(phase) in KINDS else "test"  # of checks nothing is foreseen
 
-        def rank() -> Rank:
-            ahead = self.forecast.remaining(issue, "land") + call.seconds if call.seconds else self.forecast.remaining(issue, like)
+        def ranked(phase: str, seconds: float = 0.0) -> Rank:
+            like = phase_of(phase) if phase_of(phase) in KINDS else "test"  # of checks nothing is foreseen
+            ahead = self.forecast.remaining(issue, "land") + seconds if seconds else self.forecast.remaining(issue, like)
             place = self._order.get(issue.id, 0)
             left = self.left.seconds / max(1, self.places.slots)
             return Rank.of(self.people.ranked(issue), phase, ahead, place, front=base or self.train.leads(issue), left=left)._replace(aside=call.aside)
 
+        behind = BEHIND.get(phase, BEHIND["part"] if phase_of(phase) == "build" else "")
         return Wish(
             issue=issue.id,
             phase=phase,
-            rank=rank,
+            rank=partial(ranked, phase, call.seconds),
             memory=reserved / guard.GB or config.pool.memory_gb,
             reserved=bool(reserved),
             asks_model=tasks.LLM in call.task.tags,
             unwanted=call.unwanted,
             exclusive=frozenset(call.exclusive),
+            behind=partial(ranked, behind) if behind else None,
         )
 
     def _done_here(self, call: Call, *, known: bool = False, turn: wanted.Turn = nullcontext) -> Done:

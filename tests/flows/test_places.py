@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import flows.places
 from adw import proc
 from adw.errors import Interrupted
 from adw.model import Issue
@@ -100,6 +101,46 @@ def test_the_order_is_that_of_when_the_slot_gets_free_and_not_of_when_it_was_ask
     waiters.give("now")
     until(lambda: len(waiters.got) == 2)
     assert waiters.got == ["now", "c"]
+
+
+def test_a_slot_is_kept_for_what_comes_behind_a_phase_where_that_goes_before_who_waits(make: Callable[..., Waiters], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows.places, "KEPT", inf)
+    waiters = make(only=1)
+    waiters.wait(wish("now", behind=lambda: rank(5)))
+    waiters.wait(wish("b"))
+    waiters.give("now")
+    until(lambda: not waiters.places.at_work)
+    waiters.places.update({"only": Offer(1)})
+    assert waiters.got == ["now"]
+    waiters.wait(wish("now", priority=5))
+    waiters.give("now")
+    until(lambda: len(waiters.got) == 3)
+    assert waiters.got == ["now", "now", "b"]
+
+
+def test_no_slot_is_kept_for_what_would_come_later_than_who_waits_or_waits_for_others_of_its_issue(
+    make: Callable[..., Waiters], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flows.places, "KEPT", inf)
+    later, part = make(only=1), make(only=2)
+    later.wait(wish("now", behind=rank))
+    later.wait(wish("b", priority=1))
+    later.give("now")
+    until(lambda: later.got == ["now", "b"])
+    with part.places.lent(wish("now")):
+        part.wait(wish("now", behind=lambda: rank(5)))
+        part.wait(wish("b"))
+        part.give("now")
+        until(lambda: part.got == ["now", "b"])
+
+
+def test_a_slot_is_kept_for_a_moment_and_not_if_nothing_comes(make: Callable[..., Waiters]) -> None:
+    waiters = make(only=1)
+    waiters.wait(wish("now", behind=lambda: rank(5)))
+    waiters.wait(wish("b"))
+    with waiters.places.watched(proc.insist):
+        waiters.give("now")
+        until(lambda: waiters.got == ["now", "b"])
 
 
 def test_more_slots_are_lent_at_once_and_fewer_end_nothing(make: Callable[..., Waiters]) -> None:
