@@ -28,15 +28,15 @@ FULL = Switches(slots=5, known=True, document=True)
 Thing = tuple[str, int, Callable[[], object]]  # what it is called, how often a workflow has it, and doing it
 
 
-def measure(folder: Path, book: Book, repeat: int, submit: Callable[[], None]) -> None:
-    """Measure each so often, with what does it. `submit` has a task of Prefect's do nothing."""
+def measure(folder: Path, book: Book, repeat: int, submit: Callable[..., None]) -> None:
+    """Measure each so often, with what does it. `submit` has a task of Prefect's do nothing, as it is for those who ask a model, or for others."""
     with environment({"ADW_HOME": str(folder / "home")}):
         _measure(folder, book, repeat, submit)
 
 
-def _measure(folder: Path, book: Book, repeat: int, submit: Callable[[], None]) -> None:
+def _measure(folder: Path, book: Book, repeat: int, submit: Callable[..., None]) -> None:
     whole = FULL.limits.best
-    for what, times, do in [*of_git(folder), ("a task of Prefect's that does nothing", _pieces() + 1, submit), *of_memory(folder), *of_tracker(folder)]:
+    for what, times, do in [*of_git(folder), *of_prefect(submit), *of_memory(folder), *of_tracker(folder)]:
         do()
         took: list[float] = []
         with watched() as seen:
@@ -49,9 +49,16 @@ def _measure(folder: Path, book: Book, repeat: int, submit: Callable[[], None]) 
         print(f"{what:<60} {middle:8.1f} ms ({low:.1f} to {high:.1f}); {times} in a workflow of {whole / 60:.1f} min: {share:.2%}", flush=True)
 
 
-def _pieces() -> int:
-    """How many slots a workflow is lent, one after another or at once."""
-    return sum(piece.name != "base" for piece in FULL.pieces_of("f"))
+def _pieces(phase: str = "") -> int:
+    """How many slots a workflow is lent, one after another or at once; for one phase, or all."""
+    return sum(piece.name != "base" and phase in piece.name for piece in FULL.pieces_of("f"))
+
+
+def of_prefect(submit: Callable[..., None]) -> Iterator[Thing]:
+    """A task that does nothing, as it is for tests and landings, and for those who ask a model: the server counts these."""
+    tests = _pieces("test")
+    yield "a task of Prefect's that does nothing", tests + 1, submit
+    yield "the same with the tag llm, which has a limit", _pieces() - tests, partial(submit, asks_model=True)
 
 
 def of_git(folder: Path) -> Iterator[Thing]:

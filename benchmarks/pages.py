@@ -114,7 +114,7 @@ def _notes(table: Table, found: Mapping[str, Sequence[Line]]) -> Iterator[str]:
     )
     worse = [level.name for level in table.levels if level.name in found and level.speed and faster(found[level.name]) < level.speed * 0.995]
     if worse:
-        yield f"Slower than the analysis says: {', '.join(worse)}."
+        yield f"Slower than the analysis says: {'; '.join(worse)}."
 
 
 def _money(table: Table, found: Mapping[str, Sequence[Line]]) -> str:

@@ -25,7 +25,9 @@ from benchmarks.machine import Book
 from benchmarks.measure import measured
 from benchmarks.real import by_claude, replayed
 from benchmarks.trial import served
+from flows.blocks import limit
 from flows.threads import threads
+from tasks.phases import LLM
 
 FILE = "bench.jsonl"
 
@@ -144,6 +146,7 @@ small = _measuring("small")
 @flow(name="benchmark overheads", task_runner=threads(), description=OTHERS["overheads"])
 def overheads(settings: Rounds = USUAL_ROUNDS) -> State[Any]:
     """Lease, candidate, landing, cache, task, recall, tracker."""
+    limit(0, 1)  # that there is one
     return _noted("overheads", settings.out, lambda folder, book: alone.measure(folder, book, settings.repeat, submit))
 
 
@@ -171,9 +174,9 @@ def nothing() -> None:
     """A task with nothing to do: what is left is the submitting."""
 
 
-def submit() -> None:
-    """Have a task run that does nothing, and wait for it."""
-    nothing.submit().result()
+def submit(*, asks_model: bool = False) -> None:
+    """Have a task run that does nothing, as if it asked a model or not, and wait for it."""
+    nothing.with_options(tags=[LLM] if asks_model else []).submit().result()
 
 
 FLOWS: dict[str, Any] = {flow.fn.__name__: flow for flow in (one, features, agents, resources, money, peer, small, overheads, growth, real)}

@@ -89,7 +89,7 @@ def test_the_document_says_what_is_missing_and_draws_what_is_there(tmp_path: Pat
         [*agents, trial(7), trial(19, "one after another, by adw", phases=dict.fromkeys(("plan", "build", "test", "review", "document"), 2.25))], tmp_path
     )
     assert "not measured yet: `adw bench features`" in text
-    assert "| one | full stack | 2.7× | 2.71× | 1.148 |" in text
+    assert "| one | full stack | 2.7× | 2.71× | 1.148 ✗ |" in text
     assert "| Analysis | skills at once: those of review | 0.75 min | 1.33× | 2.0–3.0× |" in text
     assert "2 agents" in text
     assert "gid" not in text

@@ -35,4 +35,4 @@ def test_a_benchmark_runs_as_a_flow_and_leaves_its_results(adw: Adw, tmp_path: P
     done = adw.call("bench", "overheads", "--repeat", "3", "--out", str(out))
     assert done.returncode == 0, done.stdout
     assert "a lease, 1000 files" in done.stdout
-    assert [line["benchmark"] for line in results.read(out)] == ["overheads"] * 7
+    assert [line["benchmark"] for line in results.read(out)] == ["overheads"] * 8
