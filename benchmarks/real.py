@@ -17,7 +17,7 @@ from benchmarks.agents import find_claude, model
 from benchmarks.journals import wall
 from benchmarks.machine import Book, Seen, watched
 from benchmarks.small import adw
-from benchmarks.trial import ended, environment, newest, read
+from benchmarks.trial import ended, environment, newest, read, served
 
 SETS = ("boltons", "cachetools")
 WITH_PIP = str(Path(sys.base_prefix, "bin", "python3"))  # the data sets are fetched by pip
@@ -53,8 +53,8 @@ def _replay(folder: Path, data: Path, name: str, agents: int) -> tuple[float, Se
     test = shlex.join(sys.executable if word == "python" else word for word in json.loads((folder / "data.json").read_text())["test"])
     agent = shlex.join([sys.executable, str(data / "agent.py"), str(folder), "--prompt"]) + " {prompt_file}"
     settings = ["--agents", str(agents), "--agent-command", agent, "--test-command", test, "--sandbox", "off"]
-    home = folder.parent / "home"
-    with watched() as seen:
+    home = folder.parent / f"{folder.name}-home"  # of its own: the others' results are those of the same changes
+    with served(home), watched() as seen:
         status = ended(adw(home, folder / "hub", "run", str(folder / "issues"), *settings))
     checked = subprocess.run([sys.executable, str(data / "check.py"), str(folder), "--python", sys.executable], capture_output=True, text=True, check=False)
     if status or checked.returncode:
@@ -67,15 +67,15 @@ def by_claude(folder: Path, book: Book, agents: Sequence[int], repeat: int, minu
     """Six features by the real CLI, against a model that takes as long as the analysis says of each phase."""
     find_claude()
     slow = [{**rule, "turns": [{**rule["turns"][0], "sleep": _minutes(rule["match"]) * minute}, *rule["turns"][1:]]} for rule in rules()]
-    bench = Bench(folder, folder / "requests.jsonl")
 
     def deliver(at: int, number: int) -> tuple[float, Seen]:
-        hub = bench.repository(f"claude-{at}-{number}", "local")
-        with watched() as seen:
+        bench = Bench(folder / f"{at}-{number}", folder / "requests.jsonl")  # with a home of its own: what others have planned is the same
+        hub = bench.repository("hub", "local")
+        with served(bench.folder / "home"), watched() as seen:
             events = bench.deliver(hub, *FEATURES, agents=at)
         return wall(events), seen
 
-    with model(folder, slow) as url, environment({"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "bench", "ADW_HOME": str(folder / "home")}):
+    with model(folder, slow) as url, environment({"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "bench"}):
         by_agents(book, f"{len(FEATURES)} features by Claude Code, {minute:g} s a minute", agents, repeat, deliver)
 
 
