@@ -225,6 +225,14 @@ def test_a_bare_repository_has_no_checkouts(repository: Repository, tmp_path: Pa
     assert checkouts(Git(tmp_path / "bare.git")) == {}
 
 
+def test_texts_are_read_at_once_and_what_is_no_file_of_a_commit_has_none(git: Git, repository: Repository) -> None:
+    (repository.path / "raw").write_bytes(b"\xff\n")
+    sha = repository.commit("more", **{"a 1.txt": "a\nb\n", "docs/empty": "", "größe.txt": "ä"})
+    asked = ("a 1.txt", "docs", "docs/empty", "away", "größe.txt", "raw", "code.txt")
+    assert git.texts(sha, *asked) == ["a\nb\n", "", "", "", "ä", "\N{REPLACEMENT CHARACTER}\n", repository.git("show", "main:code.txt") + "\n"]
+    assert git.texts("1" * 40, "a 1.txt", "code.txt") == ["", ""]
+
+
 def test_the_author_is_the_repositorys_user_or_adw(git: Git, repository: Repository) -> None:
     assert author(git)["GIT_AUTHOR_NAME"] == "Ada"
     repository.git("config", "--unset", "user.name")

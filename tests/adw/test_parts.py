@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from adw import parts, phases
+from adw import parts, phases, results
 from adw.config import BuildConfig
 from adw.errors import AgentFailed
 from adw.mirror import Hub
@@ -123,6 +123,14 @@ def test_what_git_merges_needs_no_agent_even_if_nobody_named_it(hub: Hub, site: 
     whole = plan(("a.txt",), ("b.txt",))
     divided, changes = built(hub, issue, attempt, whole, "echo a > a.txt; echo x > both", "echo b > b.txt; echo x > both")
     assert parts.merged(site, whole, attempt, divided, changes).left == ()
+
+
+def test_parts_are_merged_by_the_rules_of_what_they_were_built_on(hub: Hub, repository: Repository, site: Site, issue: Issue) -> None:
+    base = repository.commit("attributes", **{".gitattributes": "both merge=union\n"})
+    attempt, whole = results.begin(hub, issue, 1, hub.tip()), plan(("a.txt", ".gitattributes"), ("b.txt",))
+    divided, changes = built(hub, issue, attempt, whole, "echo x > both; rm .gitattributes", "echo y > both")
+    merged = parts.merged(site, whole, attempt, divided, changes)
+    assert (attempt.base, merged.left, hub.mirror.text(merged.tree, "both")) == (base, (), "x\ny\n")
 
 
 def test_parts_that_all_change_nothing_are_no_change(hub: Hub, site: Site, issue: Issue, attempt: Attempt) -> None:
