@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.limits import Limits
 from benchmarks.trial import By
 from benchmarks.workflow import Switches, Workflow
 from benchmarks.workload import Workload
@@ -42,13 +43,13 @@ class Level:
     def limits(self, minute: float) -> tuple[float, float, float]:
         """Seconds for the same one after another, what no schedule is shorter than, and the best schedule that is found."""
         workload = self.workload(minute)
-        if self.plain and self.by == "adw":
-            schedule = workload.forecast.at(self.switches.slots)
-            return workload.alone, schedule.limit, schedule.limit
         alone = workload.alone if self.plain else self.switches.alone * minute / 60
         if self.by != "adw":  # the phases of a feature one after another, each feature in one worktree
             rounds = -(-self.switches.features // self.switches.slots)
             return alone, (shortest := alone / self.switches.features * rounds), shortest
+        if self.plain:
+            limits = Limits(workload.pieces, self.switches.slots)
+            return alone, limits.bound, limits.best
         limits = self.switches.limits
         return alone, limits.bound * minute / 60, limits.best * minute / 60
 

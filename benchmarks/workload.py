@@ -16,6 +16,7 @@ from typing import Any
 from adw.agents.scripted import PLAYER
 from adw.forecast import Forecast
 from adw.model import Issue
+from benchmarks.limits import Piece
 from benchmarks.small import git, init
 
 MINUTES = {"plan": 3, "build": 7, "test": 4, "review": 3, "document": 0}
@@ -98,6 +99,16 @@ class Workload:
     def seconds(self) -> dict[str, float]:
         """What each phase takes."""
         return {phase: minutes * self.minute for phase, minutes in MINUTES.items()}
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """The phases, as work of which each takes a slot."""
+        needs = {"plan": (), "build": ("plan",)}
+        return [
+            Piece(f"{name} {phase}", seconds, tuple(f"{name} {needed}" for needed in needs.get(phase, ("build",))))
+            for name in self.edits
+            for phase, seconds in self.seconds.items()
+        ]
 
     @property
     def alone(self) -> float:

@@ -35,6 +35,11 @@ def test_five_features_on_five_slots_cannot_be_faster_than_six_point_eight_times
     assert switches.alone / switches.limits.best == pytest.approx(6.8)
 
 
+def test_the_best_schedule_of_plain_phases_is_one_that_there_is() -> None:
+    level = next(level for level in tables()["agents"].levels if level.name == "8 agents")
+    assert [seconds / 60 for seconds in level.limits(60.0)] == [170, 21.25, 22]
+
+
 def test_every_aim_can_be_reached() -> None:
     for table in tables().values():
         for level in table.levels:
