@@ -7,14 +7,18 @@ import json
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
 from adw.errors import AdwError, Misuse
+from adw.forecast import BEFORE
+from adw.model import PHASES
 from benchmarks.ablation import NAMES, Bench, rules
 from benchmarks.agents import find_claude, model
-from benchmarks.journals import wall
+from benchmarks.journals import Event, wall
+from benchmarks.limits import Limits, Piece
 from benchmarks.machine import Book, Seen, watched
 from benchmarks.small import adw
 from benchmarks.trial import ended, environment, newest, read, served
@@ -22,6 +26,7 @@ from benchmarks.trial import ended, environment, newest, read, served
 SETS = ("boltons", "cachetools")
 WITH_PIP = str(Path(sys.base_prefix, "bin", "python3"))  # the data sets are fetched by pip
 FEATURES = (*NAMES, "clock", "table")
+IN_SLOTS = PHASES[:-1]  # all but the landing
 MINUTES = {"Plan how": 3, "Resolve the": 7, "Review the": 3, "Update the": 2}  # of the analysis, by how a prompt begins
 
 
@@ -34,21 +39,36 @@ def replayed(folder: Path, book: Book, data: Path, agents: Sequence[int], repeat
         by_agents(book, f"real changes of {name}", agents, repeat, lambda at, number, name=name: _replay(folder / f"{name}-{at}-{number}", data, name, at))  # type: ignore[misc]
 
 
-def by_agents(book: Book, what: str, agents: Sequence[int], repeat: int, deliver: Callable[[int, int], tuple[float, Seen]]) -> None:
-    """Measure a delivery with more and more agents: seconds, and how many times as fast as with the fewest."""
+def by_agents(book: Book, what: str, agents: Sequence[int], repeat: int, deliver: Callable[[int, int], tuple[list[Event], Seen]]) -> None:
+    """Measure a delivery with more and more agents: seconds, how many times as fast as with the fewest, and beside the best schedule for the phases of these."""
     took: dict[int, list[float]] = {at: [] for at in agents}
     for number in range(repeat):
+        pieces = list[Piece]()
         for at in agents:
-            seconds, seen = deliver(at, number)
+            events, seen = deliver(at, number)
+            pieces = pieces or worked(events)
+            seconds = wall(events)
             took[at].append(seconds)
             book.note(seen, what=f"{what}, {at} agents", unit="s", value=seconds)
             if at != agents[0]:
                 book.note(seen, what=f"{what}, {at} agents: times as fast as {agents[0]}", unit="x", value=took[agents[0]][number] / seconds)
+            best = Limits(pieces, at).best
+            book.note(seen, what=f"{what}, {at} agents: of the best schedule, if phases took what they do with {agents[0]}", unit="x", value=seconds / best)
     for at, seconds_of in took.items():
         print(f"{what}, {at} agents: {median(seconds_of):.1f} s", flush=True)
 
 
-def _replay(folder: Path, data: Path, name: str, agents: int) -> tuple[float, Seen]:
+def worked(events: Sequence[Event]) -> list[Piece]:
+    """What a delivery did in slots, as work that could be done in another order; a phase that was done again is longer."""
+    took = Counter[tuple[str, str]]()
+    for event in events:
+        if event["event"] == "phase" and "seconds" in event and event["phase"] in IN_SLOTS:
+            took[event["issue"], event["phase"]] += event["seconds"]
+    ordered = sorted(took, key=lambda one: IN_SLOTS.index(one[1]))
+    return [Piece(f"{issue} {phase}", took[issue, phase], tuple(f"{issue} {n}" for n in BEFORE[phase] if (issue, n) in took)) for issue, phase in ordered]
+
+
+def _replay(folder: Path, data: Path, name: str, agents: int) -> tuple[list[Event], Seen]:
     subprocess.run([WITH_PIP, str(data / "prepare.py"), name, str(folder)], check=True, stdout=subprocess.DEVNULL)
     test = shlex.join(sys.executable if word == "python" else word for word in json.loads((folder / "data.json").read_text())["test"])
     agent = shlex.join([sys.executable, str(data / "agent.py"), str(folder), "--prompt"]) + " {prompt_file}"
@@ -60,7 +80,7 @@ def _replay(folder: Path, data: Path, name: str, agents: int) -> tuple[float, Se
     if status or checked.returncode:
         msg = f"{name} did not come out as it should with {agents} agents (adw's status {status}): {checked.stdout[-2000:]}"
         raise AdwError(msg)
-    return wall(read(newest(home))), seen
+    return read(newest(home)), seen
 
 
 def by_claude(folder: Path, book: Book, agents: Sequence[int], repeat: int, minute: float) -> None:
@@ -68,12 +88,11 @@ def by_claude(folder: Path, book: Book, agents: Sequence[int], repeat: int, minu
     find_claude()
     slow = [{**rule, "turns": [{**rule["turns"][0], "sleep": _minutes(rule["match"]) * minute}, *rule["turns"][1:]]} for rule in rules()]
 
-    def deliver(at: int, number: int) -> tuple[float, Seen]:
+    def deliver(at: int, number: int) -> tuple[list[Event], Seen]:
         bench = Bench(folder / f"{at}-{number}", folder / "requests.jsonl")  # with a home of its own: what others have planned is the same
         hub = bench.repository("hub", "local")
         with served(bench.folder / "home"), watched() as seen:
-            events = bench.deliver(hub, *FEATURES, agents=at)
-        return wall(events), seen
+            return bench.deliver(hub, *FEATURES, agents=at), seen
 
     with model(folder, slow) as url, environment({"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "bench"}):
         by_agents(book, f"{len(FEATURES)} features by Claude Code, {minute:g} s a minute", agents, repeat, deliver)

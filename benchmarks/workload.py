@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from adw.agents.scripted import PLAYER
-from adw.forecast import Forecast
+from adw.forecast import BEFORE, Forecast
 from adw.model import Issue
 from benchmarks.limits import Piece
 from benchmarks.small import git, init
@@ -103,9 +103,8 @@ class Workload:
     @property
     def pieces(self) -> list[Piece]:
         """The phases, as work of which each takes a slot."""
-        needs = {"plan": (), "build": ("plan",)}
         return [
-            Piece(f"{name} {phase}", seconds, tuple(f"{name} {needed}" for needed in needs.get(phase, ("build",))))
+            Piece(f"{name} {phase}", seconds, tuple(f"{name} {needed}" for needed in BEFORE[phase]))
             for name in self.edits
             for phase, seconds in self.seconds.items()
         ]
