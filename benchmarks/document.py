@@ -38,6 +38,11 @@ ABOUT = {
     "money": "Priced by adw's ledger, from tokens that the scripted agent tells: those of the analysis for each phase. Tests take none, as they are commands. "
     "Each agent that builds a part is taken to read as much as one that builds all, which is the worst case.",
 }
+REST = (
+    "In *growth* agents and tests are over at once, so that what is left is adw's own. Of *real changes* the agent is over at once, and the tests compute: with two "
+    "cores, twice as fast is about the most, whatever a schedule says that knows no cores. *Claude Code* is the real CLI, against a model on loopback that takes a "
+    "second for a minute of the analysis."
+)
 NEAR = 1.05
 BEYOND = (
     "What is beyond the best schedule is what a phase takes beside its waiting: slot, sandbox, process, git, a task of Prefect's. In minutes of six seconds that "
@@ -69,7 +74,9 @@ def document(lines: Sequence[Line], pictures: Path) -> str:
         drawn = "\n\n".join(f"![{title}]({pictures.name}/{file.name})" for file in files)
         parts.append("\n\n".join(filter(None, [f"## {title}", ABOUT[name], text, drawn, where(name, lines)])))
     parts.append("## Which phase gains how much\n\n" + (pages.matrix(lines) or MISSING.format(how="adw bench one")))
-    parts.append("## Each thing alone, growth, and real work\n\n" + (pages.rest(lines) or MISSING.format(how="adw bench overheads, growth and real")))
+    parts.append(
+        f"## Each thing alone, growth, and real work\n\n{REST}\n\n" + (pages.rest(lines) or MISSING.format(how="adw bench overheads, growth and real"))
+    )
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
