@@ -10,7 +10,7 @@ from prefect.exceptions import PrefectException
 
 from adw.model import Issue
 
-MOST = 100  # issues that are named so: a run of hundreds is found by its repository
+MOST = 50  # issues that are named so: Prefect takes no state of a flow run with more than 100 tags, flows and the like
 
 
 def label(slug: str, issues: Sequence[Issue] = ()) -> None:
@@ -18,6 +18,10 @@ def label(slug: str, issues: Sequence[Issue] = ()) -> None:
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return
-    tags = {*context.flow_run.tags, "adw", f"repository:{slug}", *(f"issue:{issue.id}" for issue in issues[:MOST])}
     with suppress(httpx.HTTPError, PrefectException), get_client(sync_client=True) as client:
-        client.update_flow_run(context.flow_run.id, tags=sorted(tags))
+        client.update_flow_run(context.flow_run.id, tags=sorted({*context.flow_run.tags, *tags(slug, issues)}))
+
+
+def tags(slug: str, issues: Sequence[Issue]) -> set[str]:
+    """The tags of a run for some issues of a repository; a run of hundreds is found by its repository."""
+    return {"adw", f"repository:{slug}", *(f"issue:{issue.id}" for issue in issues[:MOST])}
