@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass as checked
 
+INTEGRATE = "build-integrate"  # makes one change of the parts of a build
 PHASES = ("plan", "build", "test", "review", "document", "land")
 AGENT_PHASES = ("plan", "build", "review", "document")
 PIECED = ("build", "test")  # phases that may be done in pieces, each a phase by a name such as build-2 or test-unit-1

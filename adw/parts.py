@@ -16,11 +16,10 @@ from adw.config import BuildConfig
 from adw.errors import AgentFailed
 from adw.git import NOBODY, change_of
 from adw.memory.model import Memory
-from adw.model import Attempt, Change, Issue, Item, Plan, digest, one_line
+from adw.model import INTEGRATE, Attempt, Change, Issue, Item, Plan, digest, one_line
 from adw.phases import DIFF_HEAD, VERSION, Site, message, told, validated
 from adw.skills import registry
 
-INTEGRATE = "build-integrate"
 NAMED = 5  # files that a sentence names
 
 

@@ -3,9 +3,9 @@
 from math import inf
 from typing import NamedTuple
 
-from adw.model import Issue, phase_of
+from adw.model import INTEGRATE, Issue, phase_of
 
-NEW = {"plan": 2, "build": 1, "build-integrate": 0}  # what begins something new waits for what is built already, be it in parts
+NEW = {"plan": 2, "build": 1, INTEGRATE: 0}  # what begins something new waits for what is built already, be it in parts
 
 
 # What is built already goes before what is new, so that it lands soon. But when little is left, the longest way must be begun, or the

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from heapq import heappop, heappush
 
+from adw.forecast import BEFORE
+from adw.model import PHASES
+
 ORDERS = 300  # random orders that are tried beside the telling ones
 
 
@@ -19,6 +22,12 @@ class Piece:
     name: str
     seconds: float
     needs: tuple[str, ...] = ()
+
+
+def of_phases(took: Mapping[tuple[str, str], float]) -> list[Piece]:
+    """Phases, each with its issue's name before its own and its seconds, as pieces that wait for the phases before them."""
+    ordered = sorted(took, key=lambda one: PHASES.index(one[1]))
+    return [Piece(f"{issue} {phase}", took[issue, phase], tuple(f"{issue} {n}" for n in BEFORE[phase] if (issue, n) in took)) for issue, phase in ordered]
 
 
 class Limits:

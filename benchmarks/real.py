@@ -13,12 +13,11 @@ from pathlib import Path
 from statistics import median
 
 from adw.errors import AdwError, Misuse
-from adw.forecast import BEFORE
 from adw.model import PHASES
 from benchmarks.ablation import NAMES, Bench, rules
 from benchmarks.agents import find_claude, model
 from benchmarks.journals import Event, wall
-from benchmarks.limits import Limits, Piece
+from benchmarks.limits import Limits, Piece, of_phases
 from benchmarks.machine import Book, Seen, watched
 from benchmarks.small import adw
 from benchmarks.trial import ended, environment, newest, read, served
@@ -64,8 +63,7 @@ def worked(events: Sequence[Event]) -> list[Piece]:
     for event in events:
         if event["event"] == "phase" and "seconds" in event and event["phase"] in IN_SLOTS:
             took[event["issue"], event["phase"]] += event["seconds"]
-    ordered = sorted(took, key=lambda one: IN_SLOTS.index(one[1]))
-    return [Piece(f"{issue} {phase}", took[issue, phase], tuple(f"{issue} {n}" for n in BEFORE[phase] if (issue, n) in took)) for issue, phase in ordered]
+    return of_phases(took)
 
 
 def _replay(folder: Path, data: Path, name: str, agents: int) -> tuple[list[Event], Seen]:

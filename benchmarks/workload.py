@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from adw.agents.scripted import PLAYER
-from adw.forecast import BEFORE, Forecast
+from adw.forecast import Forecast
 from adw.model import Issue
-from benchmarks.limits import Piece
+from benchmarks.limits import Piece, of_phases
 from benchmarks.small import git, init
 
 MINUTES = {"plan": 3, "build": 7, "test": 4, "review": 3, "document": 0}
@@ -103,11 +103,7 @@ class Workload:
     @property
     def pieces(self) -> list[Piece]:
         """The phases, as work of which each takes a slot."""
-        return [
-            Piece(f"{name} {phase}", seconds, tuple(f"{name} {needed}" for needed in BEFORE[phase]))
-            for name in self.edits
-            for phase, seconds in self.seconds.items()
-        ]
+        return of_phases({(name, phase): seconds for name in self.edits for phase, seconds in self.seconds.items()})
 
     @property
     def alone(self) -> float:

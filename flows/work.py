@@ -24,10 +24,9 @@ from adw.forecast import Forecast, Left, Step
 from adw.journal import Journal
 from adw.memory.border import Border
 from adw.mirror import Hub
-from adw.model import PHASES, Arrival, Attempt, Candidate, Change, Issue, Order, Outcome, Plan, Verdict, phase_of
+from adw.model import INTEGRATE, PHASES, Arrival, Attempt, Candidate, Change, Issue, Order, Outcome, Plan, Verdict, phase_of
 from adw.offering import Said
 from adw.partition import Partition
-from adw.parts import INTEGRATE
 from adw.phases import Site
 from adw.rank import Rank
 from adw.siding import Siding
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from flows.telling import Telling
 
 WAITED = 0.1  # seconds for a slot, from which on it is told
-BEHIND = {"plan": "build", "part": INTEGRATE, INTEGRATE: "test", "build": "test"}  # what an issue needs a slot for next
+BEHIND = {"plan": "build", "build": "test", INTEGRATE: "test"}  # what an issue needs a slot for next; behind a part it is what makes one of them
 KINDS: dict[str, Any] = {"plan": Plan, "build": Change, "test": Verdict, "review": Verdict, "document": Change}  # of a check: Verdict; of a piece: as the whole
 
 
@@ -267,7 +266,7 @@ class Work:
             left = self.left.seconds / max(1, self.places.slots)
             return Rank.of(self.people.ranked(issue), phase, ahead, place, front=base or self.train.leads(issue), left=left)._replace(aside=call.aside)
 
-        behind = BEHIND.get(phase, BEHIND["part"] if phase_of(phase) == "build" else "")
+        behind = BEHIND.get(phase, INTEGRATE if phase_of(phase) == "build" else "")
         return Wish(
             issue=issue.id,
             phase=phase,

@@ -20,7 +20,7 @@ from adw.errors import Interrupted, Transient
 from adw.journal import Mark
 from adw.memory.model import Memory
 from adw.mirror import Hub
-from adw.model import Arrival, Attempt, Candidate, Change, Issue, Offer, Order, Plan, Shard, Verdict
+from adw.model import INTEGRATE, Arrival, Attempt, Candidate, Change, Issue, Offer, Order, Plan, Shard, Verdict
 from adw.parts import Part
 from adw.phases import Site
 from adw.results import Result
@@ -185,7 +185,7 @@ def part(  # noqa: PLR0913 - as a build, and which part
 
 
 @task(
-    name=parts.INTEGRATE,
+    name=INTEGRATE,
     task_run_name="integrate: {issue.title} (try {attempt.number})",
     tags=[LLM],
     cache_policy=CacheKeyFnPolicy(cache_key_fn=by_parts),
@@ -196,7 +196,7 @@ def integrate(  # noqa: PLR0913 - as a build, and of what
     site: Site, issue: Issue, plan: Plan, attempt: Attempt, divided: Sequence[Part], changes: Sequence[Change], recalled: Sequence[Memory] = ()
 ) -> Change:
     """The change that is made of its parts."""
-    key, order = parts.integrate_key(site, issue, plan, attempt, changes), site.order(issue, parts.INTEGRATE, attempt.number)
+    key, order = parts.integrate_key(site, issue, plan, attempt, changes), site.order(issue, INTEGRATE, attempt.number)
     return kept(site, order, key, Change, lambda: parts.integrate(site, issue, plan, attempt, divided, changes, secrets(site), recalled))
 
 
