@@ -40,6 +40,6 @@ def test_the_longest_way_is_begun_before_it_is_all_that_is_left_and_before_the_t
         of("test", way=20, priority=1, left=left),
         of("build", way=50, left=left),
         of("test", way=20, left=left),
-        of("build", way=30, left=left),
+        of("build", way=25, left=left),
     ]
     assert all(first < second for first, second in pairwise(order))
