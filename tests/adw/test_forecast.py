@@ -154,7 +154,7 @@ def order(schedule: Schedule, phase: str) -> str:
 
 def test_what_stands_before_a_landing_goes_before_new_work_however_urgent_that_is() -> None:
     # When `x` has landed, at which `urgent` can begin, the build of `a` has just ended.
-    schedule = forecast(issue("x", priority=5), issue("a"), issue("urgent", "x", priority=9), issue("b"), land=10).at(1)
+    schedule = forecast(issue("x", priority=5), issue("a"), issue("urgent", "x", priority=9), issue("b"), issue("c"), land=10).at(1)
     assert schedule.spans[Step("x", "land")].ends == schedule.spans[Step("a", "build")].ends == schedule.spans[Step("a", "test")].begins
     assert schedule.spans[Step("a", "review")].ends == schedule.spans[Step("urgent", "plan")].begins
 
