@@ -42,8 +42,9 @@ def test_a_test_that_nobody_wants_any_more_is_ended_and_prefect_has_it_as_cancel
     adw.issue("b")
     go = adw.issues.parent / "go"
     agent = f"""
+    [ "$ADW_PHASE-$ADW_ISSUE" != build-b ] || until [ -e {go}-a ]; do sleep 0.05; done
     [ "$ADW_PHASE" != build ] || echo "$ADW_ISSUE" > "$ADW_ISSUE.txt"
-    [ "$ADW_PHASE-$ADW_ISSUE-$ADW_TRY" != review-a-1 ] || {{ until [ -e {go}-b ]; do sleep 0.05; done; exit 1; }}
+    [ "$ADW_PHASE-$ADW_ISSUE-$ADW_TRY" != review-a-1 ] || {{ touch {go}-a; until [ -e {go}-b ]; do sleep 0.05; done; exit 1; }}
     """
     process = adw.start(*adw.run_args(agent, f"[ ! -e a.txt ] || {{ [ ! -e b.txt ] || touch {go}-b; until [ -e {go} ]; do sleep 0.05; done; }}"))
     until(lambda: adw.phase("b", "test", "cut"))
