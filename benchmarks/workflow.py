@@ -14,7 +14,7 @@ from string import ascii_lowercase
 from typing import Any
 
 from adw.config import SkillsConfig
-from adw.model import Issue
+from adw.model import INTEGRATE, Issue
 from benchmarks.limits import Limits, Piece
 from benchmarks.workload import PROBE, WARM, Workload, own
 
@@ -79,7 +79,7 @@ class Switches:
         took["plan"] += 0.0 if self.known else self.whole(model()["plan"]["skills"])
         if self.in_pieces:
             took |= {f"build-{number}": build["files"]["seconds"] for number in range(1, build["files"]["count"] + 1)}
-            took |= {"build-integrate": took["build"]}
+            took |= {INTEGRATE: took["build"]}
             took |= {f"test-{name}": seconds for name, seconds in groups()}
         return {name: seconds * minute / 60 for name, seconds in took.items()}
 
@@ -158,7 +158,7 @@ class Workflow(Workload):
             **{phase: [{"seconds": took[phase], "say": says.get(phase, phase), "spent": spent(phase) if took[phase] else {}}] for phase in alone},
             "build": [{"seconds": took["build"], "edits": [*edits, own(name)], "spent": spent("build")}],
             **pieces,
-            "build-integrate": [{"seconds": self.scaled(build["integration"]), "edits": [own(name)], "spent": spent("integrate")}],
+            INTEGRATE: [{"seconds": self.scaled(build["integration"]), "edits": [own(name)], "spent": spent("integrate")}],
         }
 
     def config(self, script: Path, slots: int) -> str:
